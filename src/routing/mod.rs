@@ -1,0 +1,1 @@
+//! Which channel next: plan and attempts, with `now` and randomness as arguments. Must never know sockets.
