@@ -102,6 +102,86 @@ impl Meter {
     pub fn parse(name: &str) -> Option<Meter> {
         Meter::ALL.into_iter().find(|m| m.as_str() == name)
     }
+
+    /// Tokens that the client sends, whatever their kind.
+    pub const fn is_input_tokens(self) -> bool {
+        match self {
+            Meter::InputTokens
+            | Meter::CacheReadTokens
+            | Meter::CacheWriteTokens
+            | Meter::InputAudioTokens
+            | Meter::CacheReadAudioTokens
+            | Meter::CacheWriteAudioTokens
+            | Meter::InputImageTokens
+            | Meter::CacheReadImageTokens
+            | Meter::InputVideoTokens => true,
+            Meter::OutputTokens
+            | Meter::ReasoningTokens
+            | Meter::OutputAudioTokens
+            | Meter::OutputImageTokens
+            | Meter::OutputVideoTokens
+            | Meter::CitationTokens
+            | Meter::InputAudioSeconds
+            | Meter::InputVideoSeconds
+            | Meter::OutputAudioSeconds
+            | Meter::OutputVideoSeconds
+            | Meter::InputImages
+            | Meter::OutputImages
+            | Meter::OutputMegapixels
+            | Meter::ExtraMegapixels
+            | Meter::InputCharacters
+            | Meter::Pages
+            | Meter::AnnotatedPages
+            | Meter::WebSearchCalls
+            | Meter::Requests => false,
+        }
+    }
+
+    /// Tokens that the model produces, whatever their kind.
+    pub const fn is_output_tokens(self) -> bool {
+        matches!(
+            self,
+            Meter::OutputTokens
+                | Meter::ReasoningTokens
+                | Meter::OutputAudioTokens
+                | Meter::OutputImageTokens
+                | Meter::OutputVideoTokens
+                | Meter::CitationTokens
+        )
+    }
+
+    /// The meter whose row prices this one where it has none: the nearest kind that is not cheaper by nature. Meters
+    /// without a fallback are free without a row.
+    pub const fn fallback(self) -> Option<Meter> {
+        match self {
+            Meter::CacheReadAudioTokens | Meter::CacheWriteAudioTokens => Some(Meter::InputAudioTokens),
+            Meter::CacheReadImageTokens => Some(Meter::InputImageTokens),
+            Meter::CacheReadTokens
+            | Meter::CacheWriteTokens
+            | Meter::InputAudioTokens
+            | Meter::InputImageTokens
+            | Meter::InputVideoTokens => Some(Meter::InputTokens),
+            Meter::ReasoningTokens | Meter::OutputAudioTokens | Meter::OutputImageTokens | Meter::OutputVideoTokens => {
+                Some(Meter::OutputTokens)
+            }
+            Meter::InputTokens
+            | Meter::OutputTokens
+            | Meter::CitationTokens
+            | Meter::InputAudioSeconds
+            | Meter::InputVideoSeconds
+            | Meter::OutputAudioSeconds
+            | Meter::OutputVideoSeconds
+            | Meter::InputImages
+            | Meter::OutputImages
+            | Meter::OutputMegapixels
+            | Meter::ExtraMegapixels
+            | Meter::InputCharacters
+            | Meter::Pages
+            | Meter::AnnotatedPages
+            | Meter::WebSearchCalls
+            | Meter::Requests => None,
+        }
+    }
 }
 
 /// Disjoint counts of one call, in the order of `Meter`, without zeros.

@@ -2,6 +2,13 @@
 
 pub mod amount;
 pub mod meter;
+pub mod rates;
+pub mod units;
 
 pub use amount::Amount;
 pub use meter::{Meter, Meters};
+pub use rates::{Conditions, PriceRow, PriceRowId, Priced, Rate, RateCard, RateError, WorstCase, recompute};
+pub use units::{Disjoint, disjoint, meters};
+
+#[cfg(test)]
+mod tests;

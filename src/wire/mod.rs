@@ -1,5 +1,8 @@
 //! Protocols, sans-IO: bytes in, typed facts and bytes out. Must never know where bytes come from.
 
+pub mod json;
+pub mod openai_chat;
+pub mod sse;
 pub mod usage;
 
 pub use usage::{Usage, UsageSource};
