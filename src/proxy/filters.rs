@@ -1,0 +1,428 @@
+//! Pingora's hooks, each a few lines: they feed the call's exchange and do what it says.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
+
+use super::admit::{self, Arrival, Refused};
+use super::edge::CallGuard;
+use super::endpoint::Endpoint;
+use super::exchange::{Closing, Exchange};
+use super::gate::{self, Slot};
+use super::reply::Reply;
+use super::{Shared, bridge, pace};
+use crate::api::error::{ClientError, Code};
+use crate::catalog::Auth;
+use crate::telemetry::CallFacts;
+
+/// Longest wait for a client to take a piece of an answer.
+const CLIENT_WRITE_MAX: Duration = Duration::from_secs(60);
+/// Most of an unread body that is drained after a refusal, so that the connection can be used again.
+const DRAINED_BYTES_MAX: u64 = 64 << 10;
+const DRAIN_MAX: Duration = Duration::from_secs(2);
+
+/// What of an upstream's header reaches the client. All else (cookies, server, organisation, limits of our key) does not.
+const ANSWER_HEADERS: [HeaderName; 3] = [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CACHE_CONTROL];
+
+/// Pingora's application.
+pub struct Gateway {
+    pub shared: Arc<Shared>,
+}
+
+/// What one request carries through the hooks.
+pub struct Context {
+    request_id: HeaderValue,
+    started: Instant,
+    slot: Slot,
+    exchange: Option<Arc<Exchange>>,
+    /// Set for a call, not for our own pages.
+    call: Option<CallLabels>,
+    /// When the first attempt began.
+    routed: Option<Instant>,
+    _guard: CallGuard,
+}
+
+struct CallLabels {
+    model: Arc<str>,
+    protocol: &'static str,
+    operation: &'static str,
+    status: u16,
+    code: Option<&'static str>,
+}
+
+fn set(header: &mut RequestHeader, name: HeaderName, value: HeaderValue) -> Result<()> {
+    header.insert_header(name, value)
+}
+
+impl Gateway {
+    async fn refuse(&self, session: &mut Session, ctx: &mut Context, refused: Refused) -> Result<bool> {
+        if let Some(call) = &mut ctx.call {
+            call.status = refused.error.status;
+            call.code = Some(refused.error.code.as_str());
+            if let Some(model) = refused.model {
+                call.model = model;
+            }
+        }
+        let request_id = ctx.request_id.clone();
+        if !drained(session).await {
+            session.set_keepalive(None);
+        }
+        Reply::from(refused.error).write(session, &request_id).await?;
+        Ok(true)
+    }
+
+    async fn call(&self, session: &mut Session, ctx: &mut Context, arrival: Arrival) -> Result<bool> {
+        ctx.call = Some(CallLabels {
+            model: "".into(),
+            protocol: arrival.protocol.as_str(),
+            operation: arrival.operation.as_str(),
+            status: 0,
+            code: None,
+        });
+        match admit::admit(&self.shared, session, &arrival).await {
+            Err(refused) => self.refuse(session, ctx, refused).await,
+            Ok((call, hold)) => {
+                if let Some(labels) = &mut ctx.call {
+                    labels.model = call.model.id.clone();
+                }
+                let exchange = Exchange::new(self.shared.clone(), call, hold);
+                ctx.exchange = Some(exchange.clone());
+                gate::close(session, &ctx.slot, exchange);
+                Ok(false)
+            }
+        }
+    }
+
+    fn check_size(&self, request: &RequestHeader) -> Option<ClientError> {
+        let limits = &self.shared.limits;
+        let uri = request.raw_path().len();
+        if uri > limits.uri_bytes_max {
+            let message = format!("the request target has {uri} bytes: at most {} are taken", limits.uri_bytes_max);
+            return Some(ClientError::new(Code::InvalidRequest, message).status(414));
+        }
+        let headers: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        (headers > limits.header_bytes_max).then(|| {
+            let message = format!("the headers have {headers} bytes: at most {} are taken", limits.header_bytes_max);
+            ClientError::new(Code::InvalidRequest, message).status(431)
+        })
+    }
+
+    fn observe(&self, ctx: &Context, call: &CallLabels, closing: &Closing) {
+        let routed = ctx.routed.unwrap_or_else(Instant::now);
+        let latency = ctx.started.elapsed();
+        self.shared.api.metrics.call(&CallFacts {
+            model: &call.model,
+            protocol: call.protocol,
+            operation: call.operation,
+            status: closing.status,
+            seconds: latency.as_secs_f64(),
+            first_content_seconds: closing.first_content.map(|t| t.as_secs_f64()),
+            overhead_seconds: routed.duration_since(ctx.started).as_secs_f64(),
+        });
+        log_call(ctx, call, closing, latency);
+    }
+}
+
+/// One line a call. A good call has its usage record, so only a failed one is worth a write at the usual level.
+fn log_call(ctx: &Context, call: &CallLabels, closing: &Closing, latency: Duration) {
+    macro_rules! line {
+        ($at:ident) => {
+            tracing::$at!(
+                call = ctx.request_id.to_str().unwrap_or_default(),
+                model = %call.model,
+                status = closing.status,
+                code = closing.error_code.unwrap_or_default(),
+                channel = closing.channel.as_ref().map(|c| &*c.id).unwrap_or_default(),
+                attempts = closing.attempts,
+                latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX),
+                "call"
+            )
+        };
+    }
+    if closing.status < 400 { line!(debug) } else { line!(info) }
+}
+
+/// Reads what little is left of a body, so that an error answer does not cost the connection.
+async fn drained(session: &mut Session) -> bool {
+    if session.is_body_done() {
+        return true;
+    }
+    let announced =
+        session.req_header().headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    if !announced.is_some_and(|bytes: u64| bytes <= DRAINED_BYTES_MAX) {
+        return false;
+    }
+    let rest = async { while let Ok(Some(_)) = session.downstream_session.read_request_body().await {} };
+    tokio::time::timeout(DRAIN_MAX, rest).await.is_ok()
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        let id = self.shared.ids.call();
+        Context {
+            request_id: HeaderValue::from_str(&id.to_string()).expect("an id is visible ASCII"),
+            started: Instant::now(),
+            slot: Slot::default(),
+            exchange: None,
+            call: None,
+            routed: None,
+            _guard: self.shared.load.begin_call(),
+        }
+    }
+
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
+        pace::header_done();
+        ctx.started = Instant::now();
+        session.set_write_timeout(Some(CLIENT_WRITE_MAX));
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+        let request = session.req_header();
+        if let Some(error) = self.check_size(request) {
+            return self.refuse(session, ctx, error.into()).await;
+        }
+        match Endpoint::from_path(&request.method, request.uri.path()) {
+            Endpoint::WrongMethod { allow } => {
+                let message = format!("{} is not taken here: use {allow}", request.method);
+                let error = ClientError::new(Code::OperationNotSupported, message).allow(allow);
+                self.refuse(session, ctx, error.into()).await
+            }
+            Endpoint::Api => {
+                bridge::answer(session, self.shared.router.clone(), &ctx.request_id).await?;
+                Ok(true)
+            }
+            Endpoint::Call { protocol, operation } => {
+                let id = ctx.request_id.to_str().ok().and_then(crate::ledger::CallId::parse);
+                let id = id.expect("the context's id is one of ours");
+                let arrival =
+                    Arrival { id, request_id: ctx.request_id.clone(), started: ctx.started, protocol, operation };
+                self.call(session, ctx, arrival).await
+            }
+        }
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+        ctx.routed.get_or_insert_with(Instant::now);
+        let exchange = ctx.exchange.as_ref().expect("only a call goes upstream");
+        while let Some(channel) = exchange.begin_attempt() {
+            let patience = self.shared.patience(&channel, exchange.call.stream);
+            match self.shared.peers.peer(&channel, &self.shared.routing, patience).await {
+                Ok(peer) => return Ok(peer),
+                Err(message) if exchange.no_peer(&message) => {}
+                Err(_) => break,
+            }
+        }
+        Error::e_explain(ErrorType::ConnectNoRoute, "no channel is left")
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        let exchange = ctx.exchange.as_ref().expect("only a call goes upstream");
+        let Some((channel, length)) = exchange.with_attempt(|a| (a.channel.clone(), a.request.len())) else {
+            return Error::e_explain(ErrorType::InternalError, "no attempt is under way");
+        };
+        let mut header = upstream_header(exchange, &channel.provider, length)?;
+        // Pingora has set what the connection speaks.
+        header.set_version(request.version);
+        *request = header;
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        let Some(exchange) = ctx.exchange.as_ref().filter(|_| !response.status.is_informational()) else {
+            return Ok(());
+        };
+        exchange.with_attempt(|attempt| attempt.read_header(response.status, &response.headers));
+        let stream = exchange.with_attempt(|attempt| attempt.is_stream()).unwrap_or(false);
+        *response = answer_header(exchange, response.status, &response.headers, stream)?;
+        Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut Context,
+    ) -> Result<Option<Duration>> {
+        if let Some(exchange) = &ctx.exchange {
+            let piece = body.take();
+            *body = exchange.with_attempt(|attempt| attempt.read_body(piece, end_of_stream, Instant::now())).flatten();
+        }
+        Ok(None)
+    }
+
+    async fn response_trailer_filter(
+        &self,
+        _session: &mut Session,
+        _trailers: &mut HeaderMap,
+        ctx: &mut Context,
+    ) -> Result<Option<Bytes>> {
+        let Some(exchange) = &ctx.exchange else { return Ok(None) };
+        Ok(exchange.with_attempt(|attempt| attempt.read_body(None, true, Instant::now())).flatten())
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        let retry = ctx.exchange.as_ref().is_some_and(|exchange| exchange.attempt_failed(&error, false));
+        error.set_retry(retry);
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        _session: &mut Session,
+        mut error: Box<Error>,
+        ctx: &mut Context,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let retry = ctx.exchange.as_ref().is_some_and(|exchange| exchange.attempt_failed(&error, client_reused));
+        error.set_retry(retry);
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+        gate::open_for_good(session, &ctx.slot);
+        let failed = |error_code| FailToProxy { error_code, can_reuse_downstream: false };
+        if session.response_written().is_some_and(|head| !head.status.is_informational()) {
+            // The client must see that the answer is not whole.
+            session.downstream_session.shutdown().await;
+            return failed(0);
+        }
+        let reply = match &ctx.exchange {
+            Some(exchange) => exchange.refuse(),
+            None => {
+                Some(ClientError::new(Code::Internal, "the gateway failed to handle this request; try again").into())
+            }
+        };
+        let Some(reply) = reply else { return failed(0) };
+        let status = reply.status;
+        if let Some(call) = &mut ctx.call {
+            call.status = status;
+        }
+        if let Err(write) = reply.write(session, &ctx.request_id).await {
+            tracing::debug!(%error, %write, "the client is gone");
+        }
+        FailToProxy { error_code: status, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Context) {
+        gate::open_for_good(session, &ctx.slot);
+        pace::call_done();
+        let closing = match &ctx.exchange {
+            Some(exchange) => exchange.close().await,
+            None => Closing::refused(
+                ctx.call.as_ref().map_or(0, |call| call.status),
+                ctx.call.as_ref().and_then(|call| call.code),
+            ),
+        };
+        if let Some(call) = &ctx.call {
+            self.observe(ctx, call, &closing);
+        }
+    }
+
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Context, _error: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _ctx: &Context,
+        _error: &Error,
+        _what: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+}
+
+/// The header of an attempt's request: made anew, so that nothing of the client's leaves but what is named here.
+fn upstream_header(exchange: &Exchange, provider: &crate::catalog::Provider, length: usize) -> Result<RequestHeader> {
+    let path = format!("{}/chat/completions", provider.base_path);
+    let mut request = RequestHeader::build("POST", path.as_bytes(), Some(12))?;
+    let host = match (provider.tls, provider.port) {
+        (true, 443) | (false, 80) => provider.host.to_string(),
+        (_, port) => format!("{}:{port}", provider.host),
+    };
+    request.insert_header(header::HOST, host)?;
+    set(&mut request, header::CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
+    request.insert_header(header::CONTENT_LENGTH, length)?;
+    let accept = if exchange.call.stream { "text/event-stream" } else { "application/json" };
+    set(&mut request, header::ACCEPT, HeaderValue::from_static(accept))?;
+    set(&mut request, header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
+    set(&mut request, header::USER_AGENT, HeaderValue::from_static(concat!("qingwave/", env!("CARGO_PKG_VERSION"))))?;
+    match &provider.auth {
+        Auth::None => {}
+        Auth::Bearer(secret) => {
+            set(&mut request, header::AUTHORIZATION, secret_value(&format!("Bearer {}", expose(secret)))?)?
+        }
+        Auth::Header { name, secret } => request.insert_header(name.to_string(), secret_value(expose(secret))?)?,
+    }
+    for (name, value) in &exchange.call.trace {
+        request.insert_header(*name, value.clone())?;
+    }
+    Ok(request)
+}
+
+fn expose(secret: &secrecy::SecretString) -> &str {
+    secrecy::ExposeSecret::expose_secret(secret)
+}
+
+fn secret_value(text: &str) -> Result<HeaderValue> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| Error::explain(ErrorType::InternalError, "the provider's key is not a header value"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The header of the answer as the client gets it.
+fn answer_header(
+    exchange: &Exchange,
+    status: StatusCode,
+    upstream: &HeaderMap,
+    stream: bool,
+) -> Result<ResponseHeader> {
+    let mut answer = ResponseHeader::build(status, Some(8))?;
+    for name in ANSWER_HEADERS.iter().filter(|name| !stream || **name != header::CONTENT_LENGTH) {
+        if let Some(value) = upstream.get(name) {
+            answer.insert_header(name.clone(), value.clone())?;
+        }
+    }
+    if stream {
+        answer.insert_header("x-accel-buffering", HeaderValue::from_static("no"))?;
+    }
+    if !answer.headers.contains_key(header::CONTENT_LENGTH) {
+        answer.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+    }
+    answer.insert_header("x-request-id", exchange.call.request_id.clone())?;
+    if let Some(tokens) = exchange.call.clamped {
+        answer.insert_header("x-qingwave-clamped", tokens)?;
+    }
+    Ok(answer)
+}
