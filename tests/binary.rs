@@ -1,4 +1,5 @@
 //! The real binary, as a user starts it: one line of JSON, exit codes, a graceful stop, a store that is kept, no secrets shown.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod support;
 

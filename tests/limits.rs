@@ -1,4 +1,5 @@
 //! Bad and oversized input through the running gateway: a clear error, and nothing lost.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod support;
 

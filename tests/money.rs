@@ -1,4 +1,5 @@
 //! Money through the running gateway: no overdraft, nothing held afterwards, spent = sum of the charges.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod support;
 

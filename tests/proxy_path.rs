@@ -1,4 +1,5 @@
 //! The path of a call, through the running gateway: routed, replayed, retried, faithful, settled.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod support;
 

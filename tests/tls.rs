@@ -1,4 +1,5 @@
 //! TLS on both sides: the listener with certificates that change while it runs, and verified upstreams over HTTP/2.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod support;
 

@@ -213,7 +213,10 @@ impl Asked {
         let model = match models::found(&catalog, &head.model) {
             Ok(model) => model.clone(),
             Err(error) => {
-                note(shared, arrival, &principal, "".into(), &requested_model, &error, &catalog, head.stream);
+                let mut record =
+                    UsageRecord::new(&principal, arrival.id, "".into(), arrival.protocol, arrival.operation);
+                record.stream = head.stream;
+                note(shared, arrival, record, requested_model, &catalog, &error);
                 return Err(error.into());
             }
         };
@@ -232,18 +235,12 @@ impl Asked {
 
     /// Records a call that is refused after its model is known.
     fn refused(&self, shared: &Shared, arrival: &Arrival, error: ClientError) -> Refused {
-        let id = self.model.id.clone();
-        note(
-            shared,
-            arrival,
-            &self.principal,
-            id.clone(),
-            &self.requested_model,
-            &error,
-            &self.catalog,
-            self.head.stream,
-        );
-        Refused { error, model: Some(id) }
+        let model = self.model.id.clone();
+        let mut record =
+            UsageRecord::new(&self.principal, arrival.id, model.clone(), arrival.protocol, arrival.operation);
+        record.stream = self.head.stream;
+        note(shared, arrival, record, self.requested_model.clone(), &self.catalog, &error);
+        Refused { error, model: Some(model) }
     }
 
     fn admit(
@@ -366,20 +363,16 @@ fn not_held(refused: &HoldRefused, want: Amount) -> ClientError {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call site's facts, written down once")]
+/// Completes the record of a call that was refused, and gives it to the ledger.
 fn note(
     shared: &Shared,
     arrival: &Arrival,
-    principal: &Principal,
-    model: Arc<str>,
-    requested_model: &Arc<str>,
-    error: &ClientError,
+    mut record: UsageRecord,
+    requested_model: Arc<str>,
     catalog: &Catalog,
-    stream: bool,
+    error: &ClientError,
 ) {
-    let mut record = UsageRecord::new(principal, arrival.id, model, arrival.protocol, arrival.operation);
-    record.requested_model = requested_model.clone();
-    record.stream = stream;
+    record.requested_model = requested_model;
     record.status = error.status;
     record.error_code = Some(error.code.as_str().into());
     record.catalog_rev = catalog.rev.clone();

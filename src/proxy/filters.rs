@@ -156,7 +156,7 @@ async fn drained(session: &mut Session) -> bool {
     }
     let announced =
         session.req_header().headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-    if !announced.is_some_and(|bytes: u64| bytes <= DRAINED_BYTES_MAX) {
+    if announced.is_none_or(|bytes: u64| bytes > DRAINED_BYTES_MAX) {
         return false;
     }
     let rest = async { while let Ok(Some(_)) = session.downstream_session.read_request_body().await {} };

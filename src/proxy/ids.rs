@@ -11,12 +11,12 @@ use crate::ledger::CallId;
 /// Where ids and draws come from.
 pub enum Ids {
     Random,
-    Seeded(Mutex<StdRng>),
+    Seeded(Box<Mutex<StdRng>>),
 }
 
 impl Ids {
     pub fn new(seed: Option<u64>) -> Ids {
-        seed.map_or(Ids::Random, |seed| Ids::Seeded(Mutex::new(StdRng::seed_from_u64(seed))))
+        seed.map_or(Ids::Random, |seed| Ids::Seeded(Box::new(Mutex::new(StdRng::seed_from_u64(seed)))))
     }
 
     fn fill(&self, bytes: &mut [u8]) {

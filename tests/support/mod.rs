@@ -1,4 +1,5 @@
 //! A real gateway in this process, on ephemeral ports, with the built-in upstream behind it; and a client.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::path::PathBuf;
