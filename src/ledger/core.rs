@@ -33,6 +33,7 @@ pub struct Core {
     pub price_rows: Mutex<FxHashSet<u64>>,
     pub open_holds: AtomicU64,
     pub dropped_holds: AtomicU64,
+    pub skipped_notes: AtomicU64,
     pub closing: AtomicBool,
 }
 

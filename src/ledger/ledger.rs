@@ -59,6 +59,7 @@ impl Ledger {
         let dir = recover::journal_dir(&options.data_dir);
         private_dir(&dir)?;
         let mut store = Store::open(&options.data_dir)?;
+        store.check_pepper(&pepper.digest("the pepper of this data directory"))?;
         let start = recover::replay(&dir, &mut store)?;
         let power = options.durability == Durability::Power;
         let core = Arc::new(Core {
@@ -71,6 +72,7 @@ impl Ledger {
             price_rows: Mutex::new(recover::price_rows(&store)?),
             open_holds: AtomicU64::new(0),
             dropped_holds: AtomicU64::new(0),
+            skipped_notes: AtomicU64::new(0),
             closing: AtomicBool::new(false),
             options,
         });
@@ -116,8 +118,13 @@ impl Ledger {
         Ok(Hold::new(core.clone(), cell, call, legs))
     }
 
-    /// Records a call that was refused before anything was held. Its charge is nothing.
+    /// Records a call that was refused before anything was held. Its charge is nothing. While no calls are admitted it is
+    /// only counted: refusals carry no money, and must not fill a disk that is short already.
     pub fn note(&self, mut record: UsageRecord) {
+        if self.admitting().is_err() {
+            self.core().skipped_notes.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         record.charge = Amount::ZERO;
         record.held = Amount::ZERO;
         record.sources = Vec::new();
@@ -196,6 +203,7 @@ impl Ledger {
             journal_queue: core.journal.last_sequence().saturating_sub(core.journal.moved_sequence()),
             open_holds: core.open_holds.load(Ordering::Relaxed),
             dropped_holds: core.dropped_holds.load(Ordering::Relaxed),
+            skipped_notes: core.skipped_notes.load(Ordering::Relaxed),
         }
     }
 }
@@ -225,6 +233,7 @@ impl Handle {
         let mut running = self.running.lock();
         let Some(Running { writer, syncer, _lock }) = running.take() else { return };
         self.core.closing.store(true, Ordering::SeqCst);
+        self.core.readers.close_idle();
         self.core.inbox.stop(abandon);
         join(writer);
         self.core.journal.close();

@@ -1,7 +1,7 @@
 //! One process owns the money of a data directory: the lock file, and what it tells others. Must never know the ledger.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -56,9 +56,10 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // The lock goes with the file; an empty file says that nobody is there.
-        if let Err(error) = self.file.set_len(0) {
-            tracing::warn!(%error, "the lock file could not be emptied");
+        // An empty file says that nobody is there. Unlocked by name: closing alone leaves the lock to a child process that was
+        // just forked, until it executes.
+        if let Err(error) = self.file.set_len(0).and_then(|()| self.file.unlock()) {
+            tracing::warn!(%error, "the lock could not be let go cleanly");
         }
     }
 }
@@ -68,8 +69,15 @@ pub fn private_dir(path: &Path) -> Result<(), LedgerError> {
     let failed = |error: std::io::Error| LedgerError::Store(format!("{}: {error}", path.display()));
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
     let mode = path.metadata().map_err(failed)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        std::fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(failed)?;
+    if mode & 0o077 == 0 {
+        return Ok(());
     }
-    Ok(())
+    match std::fs::set_permissions(path, Permissions::from_mode(0o700)) {
+        // A mounted volume may belong to somebody else.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            tracing::warn!(path = %path.display(), "others may enter the data directory, and it cannot be changed");
+            Ok(())
+        }
+        done => done.map_err(failed),
+    }
 }

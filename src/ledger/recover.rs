@@ -20,13 +20,18 @@ pub fn replay(dir: &Path, store: &mut Store) -> Result<Start, LedgerError> {
     let failed = |error: std::io::Error| LedgerError::Store(format!("{}: {error}", dir.display()));
     let segments = segment::list(dir).map_err(failed)?;
     let mut mark = store.mark()?;
+    let mut torn = Vec::new();
     for found in &segments {
-        replay_segment(found, store, &mut mark).map_err(|error| at_segment(found, error))?;
+        torn.push(replay_segment(found, store, &mut mark).map_err(|error| at_segment(found, error))?);
     }
     // Without a whole checkpoint (another program reads the store) they stay, and are skipped by their sequence next time.
     let whole = store.checkpoint()?;
-    for found in segments.iter().filter(|found| whole || found.header.is_none()) {
-        fs::remove_file(&found.path).map_err(failed)?;
+    for (found, torn) in segments.iter().zip(torn).filter(|(found, _)| whole || found.header.is_none()) {
+        match torn {
+            // Kept for whoever wants to know what became of its end; no later opening looks at it.
+            true => fs::rename(&found.path, found.path.with_extension("torn")).map_err(failed)?,
+            false => fs::remove_file(&found.path).map_err(failed)?,
+        }
     }
     let number = segments.last().map_or(1, |last| last.number + 1);
     Ok(Start { segment: number, position: mark.position, sequence: mark.sequence })
@@ -39,12 +44,14 @@ fn at_segment(found: &Found, error: LedgerError) -> LedgerError {
     }
 }
 
-fn replay_segment(found: &Found, store: &mut Store, mark: &mut Mark) -> Result<(), LedgerError> {
-    let Some(header) = found.header else { return Ok(()) };
+/// Returns whether the segment ends in a record that is not whole.
+fn replay_segment(found: &Found, store: &mut Store, mark: &mut Mark) -> Result<bool, LedgerError> {
+    let Some(header) = found.header else { return Ok(false) };
     let bytes = fs::read(&found.path).map_err(|error| LedgerError::Store(error.to_string()))?;
     let mut rest = bytes.get(HEADER_BYTES as usize..).unwrap_or_default();
     let mut expected = header.sequence;
     let mut entries = Vec::new();
+    let mut torn = false;
     loop {
         let frame = match frame::next(rest) {
             // The sequence is checked so that no record of another time is taken for one of this segment.
@@ -53,6 +60,7 @@ fn replay_segment(found: &Found, store: &mut Store, mark: &mut Mark) -> Result<(
             Next::Frame(_) | Next::Cut | Next::Damaged => {
                 // Nobody was told that this record was safe: it is the one that was being written.
                 tracing::warn!(path = %found.path.display(), sequence = expected, "the journal ends in a torn record");
+                torn = true;
                 break;
             }
         };
@@ -73,7 +81,8 @@ fn replay_segment(found: &Found, store: &mut Store, mark: &mut Mark) -> Result<(
             flush(store, &mut entries, *mark)?;
         }
     }
-    flush(store, &mut entries, *mark)
+    flush(store, &mut entries, *mark)?;
+    Ok(torn)
 }
 
 fn flush(store: &mut Store, entries: &mut Vec<Entry>, mark: Mark) -> Result<(), LedgerError> {
@@ -119,6 +128,9 @@ pub fn price_rows(store: &Store) -> Result<FxHashSet<u64>, LedgerError> {
 
 /// Starts a journal behind everything that was replayed.
 pub fn start(dir: &Path, segment_bytes: u64, power: bool, start: Start) -> Result<journal::Journal, LedgerError> {
-    journal::Journal::start(dir, segment_bytes, power, start)
+    let data_dir = dir.parent().filter(|_| power);
+    let synced = data_dir.map_or(Ok(()), |data_dir| fs::File::open(data_dir).and_then(|dir| dir.sync_all()));
+    synced
+        .and_then(|()| journal::Journal::start(dir, segment_bytes, power, start))
         .map_err(|error| LedgerError::Store(format!("{}: {error}", dir.display())))
 }

@@ -219,6 +219,8 @@ pub struct Gauges {
     pub journal_queue: u64,
     pub open_holds: u64,
     pub dropped_holds: u64,
+    /// Refused calls that were not recorded, because no calls were admitted.
+    pub skipped_notes: u64,
 }
 
 #[derive(Debug, thiserror::Error)]

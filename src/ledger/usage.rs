@@ -291,7 +291,8 @@ fn json_cell<T: Serialize>(value: &T) -> csv::Result<Cow<'static, str>> {
 }
 
 fn prefix(text: &str, bytes_max: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes_max)]
+    let end = (0..=bytes_max.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    &text[..end.unwrap_or(0)]
 }
 
 fn bound_arc(text: &mut Arc<str>) {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ const COMMANDS_MAX: usize = 1024;
 /// How long an operator's command may take.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a reader waits for what was journalled before it.
-pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 2 });
 
 type Command = Box<dyn FnOnce(&mut Store, &Core) + Send>;
 
@@ -43,6 +43,8 @@ pub struct Inbox {
     commands: Mutex<Commands>,
     /// Records that the journal refused; they are only here.
     stranded: Mutex<Vec<Entry>>,
+    /// Those and the ones on their way to the store.
+    stranded_count: AtomicUsize,
     thread: OnceLock<Thread>,
     idle: AtomicBool,
     hurry: AtomicBool,
@@ -88,7 +90,9 @@ impl Inbox {
         }
     }
 
+    /// Takes a record that the journal could not.
     pub fn strand(&self, entry: Entry) {
+        self.stranded_count.fetch_add(1, Ordering::SeqCst);
         self.stranded.lock().push(entry);
         self.wake();
     }
@@ -121,7 +125,7 @@ impl Inbox {
         let target = core.journal.last_sequence();
         let deadline = Instant::now() + FLUSH_TIMEOUT;
         let mut moved = self.moved.lock();
-        while core.journal.moved_sequence() < target {
+        while core.journal.moved_sequence() < target || self.stranded_count.load(Ordering::SeqCst) > 0 {
             if self.is_dead() {
                 return Err(LedgerError::Store("the ledger is closed".into()));
             }
@@ -193,11 +197,13 @@ pub fn run(core: &Core, mut store: Store) {
                 }
             }
             Err(error) if stop => {
-                tracing::error!(%error, "the store failed while closing: the rest stays in the journal");
+                let lost = inbox.stranded_count.load(Ordering::SeqCst);
+                tracing::error!(%error, lost, "the store failed while closing: the rest stays in the journal");
                 return;
             }
             Err(error) => {
                 tracing::error!(%error, "the store failed: calls wait in the journal");
+                core.journal.make_spare();
                 std::thread::park_timeout(writer.backoff);
                 writer.backoff = (writer.backoff * 2).min(BACKOFF_MAX);
             }
@@ -238,13 +244,19 @@ impl Writer {
         if stranded.is_empty() {
             return Ok(());
         }
-        take(core, store, &stranded, None).inspect_err(|_| {
-            // In front of those that came meanwhile.
-            let mut later = core.inbox.stranded.lock();
-            let mut all = stranded.clone();
-            all.append(&mut later);
-            *later = all;
-        })
+        match take(core, store, &stranded, None) {
+            Ok(()) => {
+                core.inbox.stranded_count.fetch_sub(stranded.len(), Ordering::SeqCst);
+                let _moved = core.inbox.moved.lock();
+                core.inbox.moved_more.notify_all();
+                Ok(())
+            }
+            Err(error) => {
+                // In front of those that came meanwhile.
+                core.inbox.stranded.lock().splice(0..0, stranded);
+                Err(error)
+            }
+        }
     }
 
     /// Makes the next segment, and deletes those that the store has on its disk.

@@ -104,12 +104,18 @@ impl Journal {
         }
         let size = frame.len() as u64;
         if head.offset + size > self.segment_bytes && head.offset > HEADER_BYTES {
-            self.roll(&mut head).inspect_err(|_| self.no_space.store(true, Ordering::Relaxed))?;
+            // Without a next segment this one grows: the calls under way need a place.
+            if let Err(error) = self.roll(&mut head) {
+                self.note_no_space(&error);
+            }
         }
         let sequence = self.last_sequence.load(Ordering::Relaxed) + 1;
         frame::seal(frame, sequence);
         if let Err(error) = head.segment.file.write_all_at(frame, head.offset) {
-            self.failed.store(true, Ordering::Relaxed);
+            match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => self.note_no_space(&error),
+                _ => self.failed.store(true, Ordering::Relaxed),
+            }
             return Err(error.into());
         }
         head.offset += size;
@@ -125,18 +131,18 @@ impl Journal {
 
     fn roll(&self, head: &mut Head) -> io::Result<()> {
         let number = head.segment.number + 1;
-        let spare = self.spare.lock().take().filter(|(spare, ..)| *spare == number);
-        let (file, path) = match spare {
+        // Held until the segment is live, so that nobody makes a file of the same name meanwhile.
+        let mut spare = self.spare.lock();
+        let (file, path) = match spare.take().filter(|(spare, ..)| *spare == number) {
             Some((_, file, path)) => (file, path),
-            None => {
-                let made = segment::allocate(&self.dir, number, self.segment_bytes)?;
-                self.sync_directory()?;
-                made
-            }
+            None => self.allocate(number)?,
         };
         let base = self.end.load(Ordering::Relaxed);
         let sequence = self.last_sequence.load(Ordering::Relaxed) + 1;
-        Header { number, base, sequence }.write(&file)?;
+        if let Err(error) = (Header { number, base, sequence }).write(&file) {
+            let _ = std::fs::remove_file(&path);
+            return Err(error);
+        }
         let segment = Arc::new(Segment { number, base, file, path });
         self.live.lock().push_back(segment.clone());
         head.segment = segment;
@@ -147,30 +153,34 @@ impl Journal {
     /// Makes the next segment where there is none. Without space for it new calls are refused, while there is still room for
     /// those under way.
     pub fn make_spare(&self) {
-        let next = self.live.lock().back().map_or(0, |segment| segment.number + 1);
         let mut spare = self.spare.lock();
+        let next = self.live.lock().back().map_or(0, |segment| segment.number + 1);
         if spare.as_ref().is_some_and(|(number, ..)| *number == next) {
+            self.no_space.store(false, Ordering::Relaxed);
             return;
         }
-        let made = segment::allocate(&self.dir, next, self.segment_bytes).and_then(|made| {
-            self.sync_directory()?;
-            Ok(made)
-        });
-        let failed = match made {
+        match self.allocate(next) {
             Ok((file, path)) => {
                 *spare = Some((next, file, path));
-                false
+                self.no_space.store(false, Ordering::Relaxed);
             }
-            // A record came first and rolled into it.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
-            Err(error) => {
-                if !self.no_space.load(Ordering::Relaxed) {
-                    tracing::error!(%error, "no room for the next journal segment: new calls are refused");
-                }
-                true
-            }
-        };
-        self.no_space.store(failed, Ordering::Relaxed);
+            Err(error) => self.note_no_space(&error),
+        }
+    }
+
+    fn allocate(&self, number: u64) -> io::Result<(File, PathBuf)> {
+        let (file, path) = segment::allocate(&self.dir, number, self.segment_bytes)?;
+        if let Err(error) = self.sync_directory() {
+            let _ = std::fs::remove_file(&path);
+            return Err(error);
+        }
+        Ok((file, path))
+    }
+
+    fn note_no_space(&self, error: &io::Error) {
+        if !self.no_space.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "no room for the next journal segment: new calls are refused");
+        }
     }
 
     fn sync_directory(&self) -> io::Result<()> {

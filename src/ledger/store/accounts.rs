@@ -109,6 +109,24 @@ impl Store {
         })
     }
 
+    /// Refuses a pepper that is not the one of the keys: all of them would be unknown.
+    pub fn check_pepper(&mut self, check: &Digest) -> Result<(), LedgerError> {
+        let sql = "SELECT pepper_check, EXISTS (SELECT 1 FROM keys) FROM state";
+        let read = |row: &Row<'_>| Ok((row.get::<_, Option<Digest>>(0)?, row.get::<_, bool>(1)?));
+        let (stored, has_keys) = self.conn.query_row(sql, [], read).map_err(failed)?;
+        match stored {
+            Some(stored) if stored == *check => Ok(()),
+            Some(_) if has_keys => {
+                let problem = "the pepper is not the one that the keys of this data directory were made with";
+                Err(LedgerError::Invalid(problem.into()))
+            }
+            Some(_) | None => self.write(true, |pen| {
+                pen.tx.execute("UPDATE state SET pepper_check = ?1", [check]).map_err(failed)?;
+                Ok(())
+            }),
+        }
+    }
+
     pub fn key_by_digest(&self, digest: &Digest) -> Result<Option<StoredKey>, LedgerError> {
         let sql = format!("SELECT {KEY_COLUMNS} FROM keys WHERE digest = ?1");
         self.conn.query_row(&sql, [digest], read_key).optional().map_err(failed)
@@ -176,8 +194,7 @@ pub fn unknown_account(id: &str) -> LedgerError {
 }
 
 pub fn accounts(conn: &Connection) -> Result<Vec<AccountView>, LedgerError> {
-    let mut select =
-        conn.prepare_cached("SELECT id, name, created_at FROM accounts ORDER BY created_at, id").map_err(failed)?;
+    let mut select = conn.prepare_cached("SELECT id, name, created_at FROM accounts ORDER BY rowid").map_err(failed)?;
     let read = |row: &Row<'_>| Ok(AccountView { id: row.get(0)?, name: row.get(1)?, created_at: row.get(2)? });
     select.query_map([], read).and_then(Iterator::collect).map_err(failed)
 }
@@ -185,7 +202,7 @@ pub fn accounts(conn: &Connection) -> Result<Vec<AccountView>, LedgerError> {
 /// Keys, oldest first; of one account where it is named.
 pub fn keys(conn: &Connection, account: Option<&str>) -> Result<Vec<StoredKey>, LedgerError> {
     let of = if account.is_some() { "WHERE account = ?1" } else { "WHERE ?1 IS NULL" };
-    let sql = format!("SELECT {KEY_COLUMNS} FROM keys {of} ORDER BY created_at, id");
+    let sql = format!("SELECT {KEY_COLUMNS} FROM keys {of} ORDER BY rowid");
     let mut select = conn.prepare_cached(&sql).map_err(failed)?;
     select.query_map([account], read_key).and_then(Iterator::collect).map_err(failed)
 }

@@ -166,10 +166,10 @@ fn tokens(record: &UsageRecord) -> (i64, i64) {
     let mut sums = (0i64, 0i64);
     for (meter, count) in record.usage.iter() {
         let count = count.min(TOKENS_MAX) as i64;
-        match super::recompute::side(meter) {
-            super::recompute::Side::Input => sums.0 += count,
-            super::recompute::Side::Output => sums.1 += count,
-            super::recompute::Side::Other => {}
+        if meter.is_input_tokens() {
+            sums.0 += count;
+        } else if meter.is_output_tokens() {
+            sums.1 += count;
         }
     }
     sums

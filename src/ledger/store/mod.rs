@@ -5,7 +5,6 @@ pub mod book;
 pub mod export;
 pub mod pen;
 pub mod read;
-pub mod recompute;
 pub mod row;
 pub mod schema;
 pub mod verify;

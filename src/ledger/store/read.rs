@@ -1,6 +1,7 @@
 //! Reading usage beside the writer: a bounded pool of read-only connections, keyset pages, a stream. Must never write.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use rusqlite::types::Value;
@@ -11,6 +12,8 @@ use crate::ledger::{CallId, LedgerError, UsagePage, UsageQuery, UsageRecord};
 
 /// Connections that read at one time; who comes later waits.
 const READERS_MAX: usize = 4;
+/// How long it waits.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most records of a page.
 pub const PAGE_LEN_MAX: usize = 1000;
 
@@ -37,10 +40,18 @@ impl Readers {
         read(conn)
     }
 
+    /// Closes the connections that nobody uses, so that the writer's is the last and tidies up.
+    pub fn close_idle(&self) {
+        self.pool.lock().idle.clear();
+    }
+
     fn lease(&self) -> Result<Lease<'_>, LedgerError> {
         let mut pool = self.pool.lock();
+        let deadline = Instant::now() + LEASE_TIMEOUT;
         while pool.busy >= READERS_MAX {
-            self.returned.wait(&mut pool);
+            if self.returned.wait_until(&mut pool, deadline).timed_out() {
+                return Err(LedgerError::Store("too many lists are being read: try again later".into()));
+            }
         }
         pool.busy += 1;
         let idle = pool.idle.pop();

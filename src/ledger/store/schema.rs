@@ -29,9 +29,10 @@ const V1: &str = "
 CREATE TABLE state (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     sequence INTEGER NOT NULL,
-    position INTEGER NOT NULL
+    position INTEGER NOT NULL,
+    pepper_check BLOB
 ) STRICT;
-INSERT INTO state VALUES (1, 0, 0);
+INSERT INTO state VALUES (1, 0, 0, NULL);
 
 CREATE TABLE accounts (
     id TEXT PRIMARY KEY,

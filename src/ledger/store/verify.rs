@@ -8,11 +8,11 @@ use rustc_hash::FxHashMap;
 
 use super::book::{self, About, BlockHasher, Hash, Sums};
 use super::export::{self, Transfer};
-use super::recompute::recompute;
+
 use super::{failed, row};
 use crate::ledger::usage::rfc3339;
 use crate::ledger::{LedgerError, UsageRecord, VerifyReport};
-use crate::pricing::{Amount, Meter, PriceRow, PriceRowId, Rate};
+use crate::pricing::{Amount, Meter, PriceRow, PriceRowId, Rate, recompute};
 
 /// Problems that are told one by one; the rest is counted.
 const PROBLEMS_MAX: usize = 100;

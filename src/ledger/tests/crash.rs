@@ -9,7 +9,7 @@ const CHILD_DIR: &str = "QINGWAVE_TEST_LEDGER_CHILD_DIR";
 
 #[test]
 fn calls_that_only_the_journal_has_are_in_the_store_once_after_a_crash() {
-    let bench = Bench::new(1_000_000);
+    let bench = Bench::with_segments(1_000_000, SEGMENT_BYTES);
     // The writer is stopped first, so that nothing of this is in the store.
     let hold_at_the_end = bench.hold(77).unwrap();
     let mut ids: Vec<CallId> = (0..100).map(|_| bench.call(100, 10)).collect();
@@ -59,7 +59,26 @@ fn a_torn_tail_costs_nothing_but_itself() {
         let found = ledger.usage(&UsageQuery { limit: 10, ..Default::default() }).unwrap().data.len();
         assert_eq!(found, if matches!(damage, Damage::Garbage) { 5 } else { 4 }, "{damage:?}");
         assert!(ledger.verify().unwrap().ok);
+        assert!(!path.exists() && path.with_extension("torn").exists());
     }
+}
+
+#[test]
+fn a_journal_that_failed_admits_nobody_and_its_records_go_to_the_store() {
+    let bench = Bench::new(1000);
+    let hold = bench.hold(10).unwrap();
+    let mut record = charged(&bench.principal, CallId(Uuid::now_v7()), 0);
+    record.held = hold.amount();
+    // What the failed append of a settlement does.
+    bench.ledger.core().inbox.strand(codec::Entry::Usage(Box::new(record.clone())));
+    bench.ledger.core().journal.note_failed();
+    assert!(matches!(bench.hold(10), Err(HoldRefused::NotAdmitting { .. })));
+    assert_eq!(bench.all(), [record.clone()]);
+    // A refusal is counted, not recorded.
+    bench.ledger.note(charged(&bench.principal, CallId(Uuid::now_v7()), 0));
+    assert_eq!(bench.ledger.gauges().skipped_notes, 1);
+    drop(hold);
+    assert_eq!(bench.prove().calls, 1);
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +105,7 @@ fn an_entry_of_a_later_build_stops_the_opening_and_is_kept() {
 
 #[test]
 fn a_clean_end_leaves_an_empty_journal_and_old_segments_go() {
-    let bench = Bench::new(1_000_000);
+    let bench = Bench::with_segments(1_000_000, SEGMENT_BYTES);
     let files = || std::fs::read_dir(recover::journal_dir(&bench.path())).unwrap().count();
     for _ in 0..300 {
         bench.call(10, 1);

@@ -20,7 +20,7 @@ use super::*;
 use crate::pricing::{Amount, Meter, PriceRow, PriceRowId, Rate};
 use crate::wire::{Operation, Protocol, UsageSource};
 
-/// Small, so that every longer test crosses segments.
+/// Small, so that tests of the journal cross segments.
 const SEGMENT_BYTES: u64 = 4096;
 /// 2026-01-01 00:00 UTC.
 const NEW_YEAR_MS: i64 = 1_767_225_600_000;
@@ -45,8 +45,12 @@ struct Bench {
 
 impl Bench {
     fn new(nano: i64) -> Bench {
+        Bench::with_segments(nano, 1 << 20)
+    }
+
+    fn with_segments(nano: i64, segment_bytes: u64) -> Bench {
         let dir = tempfile::tempdir().unwrap();
-        let ledger = open(dir.path());
+        let ledger = Ledger::open_with(options(dir.path()), segment_bytes).unwrap();
         ledger.create_account(Some("acc"), "Account").unwrap();
         if nano > 0 {
             ledger.fund("acc", Amount::from_nano(nano), "first").unwrap();

@@ -202,3 +202,16 @@ fn a_data_directory_has_one_owner() {
     // Dropping the last handle let go of it too.
     drop(open(&bench.path()));
 }
+
+#[test]
+fn another_pepper_is_refused_while_there_are_keys() {
+    let bench = Bench::new(0);
+    bench.ledger.close();
+    let other = Options { pepper: Some(b"other".to_vec()), ..options(&bench.path()) };
+    let ledger = Ledger::open(other.clone()).unwrap();
+    ledger.create_key(new_key("acc")).unwrap();
+    ledger.close();
+    let refused = Ledger::open(options(&bench.path())).err();
+    assert!(matches!(refused, Some(LedgerError::Invalid(problem)) if problem.contains("pepper")));
+    drop(Ledger::open(other).unwrap());
+}
