@@ -11,6 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
+use super::process::Cpu;
+
 /// A call that takes longer has failed.
 const CALL_MAX: Duration = Duration::from_secs(60);
 const READ_BYTES: usize = 64 << 10;
@@ -35,8 +37,8 @@ pub struct Sample {
     pub call_us: Vec<f64>,
     /// Microseconds from the upstream's write of an event to our read of it.
     pub event_us: Vec<f64>,
-    /// Taken from the target by `during` at the beginning and at the end.
-    pub used: f64,
+    /// CPU time that the target used meanwhile.
+    pub cpu: Cpu,
 }
 
 pub fn request(address: SocketAddr, key: Option<&str>, body: &[u8]) -> Vec<u8> {
@@ -53,19 +55,20 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     LocalSet::new().block_on(&runtime, work)
 }
 
-/// Runs the loop; `used` is read when the measuring begins and ends.
-pub fn measure(calls: &Calls, warmup: f64, seconds: f64, used: impl Fn() -> f64) -> Sample {
+/// Runs the loop; `cpu` is read when the measuring begins and ends.
+pub fn measure(calls: &Calls, warmup: f64, seconds: f64, cpu: impl Fn() -> Cpu) -> Sample {
     block_on(async {
         let shared = Rc::new(RefCell::new(Shared::default()));
         let tasks: Vec<_> = (0..calls.connections)
             .map(|place| tokio::task::spawn_local(client(calls.clone(), place, shared.clone())))
             .collect();
         tokio::time::sleep(Duration::from_secs_f64(warmup)).await;
-        let (start, used_before) = (Instant::now(), used());
+        let (start, before) = (Instant::now(), cpu());
         shared.borrow_mut().sample = Some(Sample::default());
         tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
         let mut sample = shared.borrow_mut().sample.take().expect("it was put there above");
-        sample.used = used() - used_before;
+        sample.cpu = cpu();
+        sample.cpu.iter_mut().for_each(|(thread, us)| *us -= before.get(thread).copied().unwrap_or(0.0));
         sample.seconds = start.elapsed().as_secs_f64();
         sample.errors.append(&mut shared.borrow_mut().errors);
         tasks.iter().for_each(tokio::task::JoinHandle::abort);

@@ -1,5 +1,6 @@
 //! What a process uses, from `/proc` and from `perf` or `strace`: CPU time, memory, system calls.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
@@ -10,22 +11,32 @@ const ATTACH: Duration = Duration::from_millis(700);
 /// A clock tick of `/proc/PID/stat` in microseconds.
 const TICK_US: f64 = 10_000.0;
 
-/// CPU time of all threads in microseconds, user and system.
+/// CPU time by thread name, in microseconds.
+pub type Cpu = BTreeMap<String, f64>;
+
+/// CPU time of all threads, user and system. Threads of one name are one line.
 ///
-/// `schedstat` counts in nanoseconds, but only threads that live; `stat` counts in ticks. A long run of a process that
-/// keeps its threads is measured best by the first.
-pub fn cpu_us(pid: u32) -> f64 {
-    schedstat_us(pid).unwrap_or_else(|| stat_us(pid).unwrap_or(0.0))
+/// `schedstat` counts in nanoseconds, but only threads that live: right for a process that keeps its threads.
+/// Where the kernel has none, `stat` counts the process in ticks.
+pub fn cpu(pid: u32) -> Cpu {
+    let by_thread = schedstat(pid).unwrap_or_default();
+    if by_thread.values().sum::<f64>() > 0.0 {
+        return by_thread;
+    }
+    stat_us(pid).map(|us| ("all".to_owned(), us)).into_iter().collect()
 }
 
-fn schedstat_us(pid: u32) -> Option<f64> {
-    let mut nanoseconds = 0.0;
+fn schedstat(pid: u32) -> Option<Cpu> {
+    let mut by_thread = Cpu::new();
     for thread in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
+        let folder = thread.ok()?.path();
         // A thread that ended in between is not there any more.
-        let Ok(text) = fs::read_to_string(thread.ok()?.path().join("schedstat")) else { continue };
-        nanoseconds += text.split(' ').next()?.parse::<f64>().ok()?;
+        let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
+        let Some((name, text)) = read("comm").zip(read("schedstat")) else { continue };
+        let nanoseconds = text.split(' ').next()?.parse::<f64>().ok()?;
+        *by_thread.entry(name.trim().to_owned()).or_default() += nanoseconds / 1000.0;
     }
-    (nanoseconds > 0.0).then_some(nanoseconds / 1000.0)
+    Some(by_thread)
 }
 
 fn stat_us(pid: u32) -> Option<f64> {

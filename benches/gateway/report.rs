@@ -57,6 +57,8 @@ const LIMITS: [(&str, &str, Rule, f64); 8] = [
 #[derive(Default)]
 pub struct Figures {
     values: BTreeMap<&'static str, f64>,
+    /// CPU microseconds per call by thread name.
+    pub threads: BTreeMap<String, f64>,
     pub errors: Vec<String>,
 }
 
@@ -122,6 +124,16 @@ impl Report {
             own.iter().zip(&base).filter(|(_, base)| **base > 0.0).map(|(own, base)| own / base).collect();
         ratios.sort_by(f64::total_cmp);
         ratios
+    }
+
+    /// Median CPU microseconds per call of each thread name.
+    fn by_thread(&self, workload: &'static str, target: &'static str) -> BTreeMap<&str, f64> {
+        let rounds = self.figures.get(&(workload, target)).map(Vec::as_slice).unwrap_or_default();
+        let mut by_thread: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for (thread, us) in rounds.iter().flat_map(|figures| &figures.threads) {
+            by_thread.entry(thread).or_default().push(*us);
+        }
+        by_thread.into_iter().filter_map(|(thread, us)| Some((thread, median(us)?))).collect()
     }
 
     fn judged(&self) -> Vec<Judged> {
@@ -213,6 +225,7 @@ impl fmt::Display for Report {
             if !targets.is_empty() {
                 writeln!(f, "\n{}: {}", workload.name, workload.says)?;
                 self.table(f, workload.name, &targets)?;
+                self.threads(f, workload.name)?;
             }
         }
         let judged = self.judged();
@@ -261,6 +274,13 @@ impl Report {
             writeln!(f)?;
         }
         Ok(())
+    }
+
+    /// Where the gateway's CPU time goes; the least threads are left out.
+    fn threads(&self, f: &mut fmt::Formatter<'_>, workload: &'static str) -> fmt::Result {
+        let threads = self.by_thread(workload, JUDGED).into_iter().filter(|(_, us)| *us >= 0.5);
+        let lines: Vec<String> = threads.map(|(thread, us)| format!("{thread} {us:.1}")).collect();
+        if lines.is_empty() { Ok(()) } else { writeln!(f, "  {JUDGED} CPU us/call by thread: {}", lines.join(", ")) }
     }
 
     fn failures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

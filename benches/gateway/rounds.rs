@@ -85,7 +85,7 @@ impl Run<'_> {
     fn closed_loop(&self, target: &Target) -> Figures {
         let body = self.workload.body(target.kind == Kind::Gateway);
         let calls = self.calls(target, &body, self.workload.stream);
-        let sample = load::measure(&calls, self.options.warmup, self.options.seconds, || process::cpu_us(target.pid));
+        let sample = load::measure(&calls, self.options.warmup, self.options.seconds, || process::cpu(target.pid));
         let mut figures = Figures::default();
         if self.workload.kind == workload::Kind::Paced {
             figures.put("event_p50_us", percentile(&sample.event_us, 50));
@@ -97,6 +97,8 @@ impl Run<'_> {
         }
         figures.put("cpu_us", cpu_per_call(&sample));
         figures.put("rss_mb", Some(process::rss_kb(target.pid) / 1024.0));
+        figures.threads =
+            sample.cpu.iter().map(|(thread, us)| (thread.clone(), us / sample.calls.max(1) as f64)).collect();
         figures.errors = sample.errors;
         // Counting slows the target down: once, and never while it is measured.
         if self.is_first && self.workload.kind == workload::Kind::Loop {
@@ -123,8 +125,7 @@ impl Run<'_> {
     fn burst(&self, target: &Target) -> io::Result<Figures> {
         let is_gateway = target.kind == Kind::Gateway;
         let calls = self.calls(target, &Workload::loop_body(is_gateway), false);
-        let measure =
-            || load::measure(&calls, self.options.warmup, self.options.seconds, || process::cpu_us(target.pid));
+        let measure = || load::measure(&calls, self.options.warmup, self.options.seconds, || process::cpu(target.pid));
         let before = measure();
         let rss_before = process::rss_kb(target.pid);
         let mut streams = self.calls(target, &self.workload.burst_body(is_gateway), true);
@@ -146,7 +147,7 @@ impl Run<'_> {
 }
 
 fn cpu_per_call(sample: &Sample) -> Option<f64> {
-    (sample.calls > 0).then(|| sample.used / sample.calls as f64)
+    (sample.calls > 0).then(|| sample.cpu.values().sum::<f64>() / sample.calls as f64)
 }
 
 fn percentile(values: &[f64], percent: usize) -> Option<f64> {

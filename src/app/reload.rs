@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use secrecy::SecretString;
 
 use crate::api::{ReloadRefused, Reloaded, State};
-use crate::catalog::{self, Catalog, DemoAddresses, Environment, SourceFile};
+use crate::catalog::{self, Catalog, DemoAddresses, Environment, SourceFile, Trees};
 use crate::config;
 use crate::pricing::{PriceRow, PriceRowId};
 use crate::telemetry::Metrics;
@@ -57,8 +57,15 @@ pub type Remember<'a> = &'a mut dyn FnMut(&str, &[PriceRow]);
 #[derive(Debug)]
 pub struct Reloader {
     places: Places,
+    memory: Mutex<Memory>,
+}
+
+/// What a reload remembers of the one before.
+#[derive(Debug, Default)]
+struct Memory {
     /// Revision of the sources that were kept last.
-    kept: Mutex<Option<Arc<str>>>,
+    kept: Option<Arc<str>>,
+    trees: Trees,
 }
 
 /// What a gateway starts with.
@@ -71,23 +78,24 @@ pub struct Boot {
 
 impl Reloader {
     pub fn new(places: Places) -> Reloader {
-        Reloader { places, kept: Mutex::new(None) }
+        Reloader { places, memory: Mutex::default() }
     }
 
     /// *Blocking.* The first catalog. Broken files are answered with the last good ones, if there are any, and loudly.
     ///
     /// The caller gives the price rows to the ledger, and the catalog to `show`, once there are a ledger and metrics.
     pub fn boot(&self) -> Result<Boot, ReloadRefused> {
-        let mut kept = self.kept.lock();
-        let refused = match self.load() {
+        let mut memory = self.memory.lock();
+        let Memory { kept, trees } = &mut *memory;
+        let refused = match self.load(trees) {
             Ok((catalog, sources)) => {
-                self.keep(&mut kept, &catalog, &sources);
+                self.keep(kept, &catalog, &sources);
                 return Ok(Boot { catalog, stale: None });
             }
             Err(refused) => refused,
         };
         log_refusal(&refused);
-        let last_good = self.last_good().and_then(|sources| self.compile(&sources).ok());
+        let last_good = self.last_good().and_then(|sources| self.compile(&sources, trees).ok());
         let Some(catalog) = last_good else { return Err(refused) };
         tracing::error!(rev = %catalog.rev, "THE CATALOG'S FILES ARE BROKEN: serving the last good catalog instead");
         Ok(Boot { catalog, stale: Some(refused) })
@@ -108,11 +116,12 @@ impl Reloader {
         remember: Remember<'_>,
     ) -> Result<Reloaded, ReloadRefused> {
         // Held to the end: reloads are serial, and the newest reading wins.
-        let mut kept = self.kept.lock();
-        let outcome = self.load().and_then(|(next, sources)| {
+        let mut memory = self.memory.lock();
+        let Memory { kept, trees } = &mut *memory;
+        let outcome = self.load(trees).and_then(|(next, sources)| {
             let next = Arc::new(next);
             let reloaded = swap(current, metrics, next.clone(), force, remember)?;
-            self.keep(&mut kept, &next, &sources);
+            self.keep(kept, &next, &sources);
             Ok(reloaded)
         });
         let label = if outcome.is_ok() { "ok" } else { "refused" };
@@ -126,17 +135,17 @@ impl Reloader {
 
     /// *Blocking.* Reads and compiles the files, and changes nothing: what `qingwave check` calls.
     pub fn check(&self) -> Result<Catalog, ReloadRefused> {
-        self.load().map(|(catalog, _)| catalog)
+        self.load(&mut Trees::default()).map(|(catalog, _)| catalog)
     }
 
-    fn load(&self) -> Result<(Catalog, Vec<SourceFile>), ReloadRefused> {
+    fn load(&self, trees: &mut Trees) -> Result<(Catalog, Vec<SourceFile>), ReloadRefused> {
         let sources = self.read_settled()?;
-        Ok((self.compile(&sources)?, sources))
+        Ok((self.compile(&sources, trees)?, sources))
     }
 
-    fn compile(&self, sources: &[SourceFile]) -> Result<Catalog, ReloadRefused> {
+    fn compile(&self, sources: &[SourceFile], trees: &mut Trees) -> Result<Catalog, ReloadRefused> {
         let environment = Environment { secret: &resolve_secret, demo: self.places.demo };
-        catalog::compile(sources, &environment).map_err(ReloadRefused::Broken)
+        catalog::compile_again(sources, &environment, trees).map_err(ReloadRefused::Broken)
     }
 
     /// Reads the tree until two readings agree, so that files that are being written are not taken half.

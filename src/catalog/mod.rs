@@ -17,6 +17,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
 pub use diff::{diff, needs_force};
+pub use node::Trees;
 pub use problem::{PROBLEMS_MAX, Problem};
 
 use crate::pricing::{PriceRow, RateCard};
@@ -242,8 +243,18 @@ pub struct DemoAddresses {
 /// A file is known by its path: `catalog.yaml`, `providers.yaml`, `retired.yaml`, `models/*.yaml`, `inputs/*.json`; files of
 /// the overlay may have any name, and are applied in the order given.
 pub fn compile(sources: &[SourceFile], environment: &Environment<'_>) -> Result<Catalog, Vec<Problem>> {
+    compile_again(sources, environment, &mut Trees::default())
+}
+
+/// `compile`, with what the last time has left: files that did not change are not parsed again.
+pub fn compile_again(
+    sources: &[SourceFile],
+    environment: &Environment<'_>,
+    trees: &mut Trees,
+) -> Result<Catalog, Vec<Problem>> {
     let mut problems = problem::Problems::default();
-    let merged = overlay::merge(sources, &mut problems);
+    let merged = overlay::merge(sources, trees, &mut problems);
+    trees.turn();
     let catalog = build::build(&merged, sources, environment, &mut problems);
     if problems.is_empty() { Ok(catalog) } else { Err(problems.into_list(sources)) }
 }

@@ -3,10 +3,13 @@
 //! YAML 1.2 core: `no`, `1M` and `720p` are text. Anchors, aliases, tags and merge keys are refused; a duplicate key is a
 //! problem, and the tree keeps the first.
 
+use std::collections::HashMap;
+
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{Error, Options, Spanned, Tagged};
 
+use super::SourceFile;
 use super::problem::{Place, Problems};
 
 /// Deepest nesting of a file.
@@ -60,6 +63,47 @@ impl Value {
             Value::List(_) => "a list".to_owned(),
             Value::Map(_) => "a map".to_owned(),
         }
+    }
+}
+
+/// Trees of files that were read without a problem, by path: a reload parses only what changed.
+#[derive(Debug, Default)]
+pub struct Trees {
+    known: HashMap<String, Tree>,
+    /// Those of the reading under way; what it does not touch is forgotten.
+    seen: HashMap<String, Tree>,
+}
+
+#[derive(Debug)]
+struct Tree {
+    file: usize,
+    text: String,
+    node: Option<Node>,
+}
+
+impl Trees {
+    /// Forgets the files that the last reading did not have.
+    pub fn turn(&mut self) {
+        self.known = std::mem::take(&mut self.seen);
+    }
+
+    /// `read`, or the tree that the same text gave the last time.
+    pub fn read(&mut self, file: usize, source: &SourceFile, problems: &mut Problems) -> Option<Node> {
+        let known = self.known.remove(&source.path).filter(|tree| tree.file == file && tree.text == source.text);
+        let tree = match known {
+            Some(tree) => tree,
+            None => {
+                let before = problems.len();
+                let node = read(file, &source.text, problems);
+                if problems.len() > before {
+                    return node;
+                }
+                Tree { file, text: source.text.clone(), node }
+            }
+        };
+        let node = tree.node.clone();
+        self.seen.insert(source.path.clone(), tree);
+        node
     }
 }
 

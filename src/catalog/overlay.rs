@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::SourceFile;
-use super::node::{self, Key, Node, Value};
+use super::node::{Key, Node, Trees, Value};
 use super::problem::{Place, Problems, Way, suggestion};
 
 /// A model, provider or tombstone, as its files have it after merging.
@@ -52,13 +52,13 @@ enum Kind<'a> {
 const OVERLAY_FIELDS: &[&str] = &["models", "providers", "retired", "markup"];
 
 /// Reads and merges all files: base files first, then the overlays in their order.
-pub fn merge(sources: &[SourceFile], problems: &mut Problems) -> Merged {
+pub fn merge(sources: &[SourceFile], trees: &mut Trees, problems: &mut Problems) -> Merged {
     let mut merged = Merged::default();
     for (file, source) in sources.iter().enumerate().filter(|(_, source)| !source.overlay) {
-        base_file(&mut merged, file, source, problems);
+        base_file(&mut merged, file, source, trees, problems);
     }
     for (file, source) in sources.iter().enumerate().filter(|(_, source)| source.overlay) {
-        overlay_file(&mut merged, file, source, problems);
+        overlay_file(&mut merged, file, source, trees, problems);
     }
     for entry in merged.models.list.iter_mut().flatten() {
         list_channels(&mut entry.node, problems);
@@ -91,11 +91,11 @@ fn kind(path: &str) -> Kind<'_> {
     }
 }
 
-fn base_file(merged: &mut Merged, file: usize, source: &SourceFile, problems: &mut Problems) {
+fn base_file(merged: &mut Merged, file: usize, source: &SourceFile, trees: &mut Trees, problems: &mut Problems) {
     let start = Place { file, line: 1, column: 1 };
     let (name, entries) = match kind(&source.path) {
         Kind::Head => {
-            merged.head = node::read(file, &source.text, problems);
+            merged.head = trees.read(file, source, problems);
             return;
         }
         Kind::Input(name) => {
@@ -116,7 +116,7 @@ fn base_file(merged: &mut Merged, file: usize, source: &SourceFile, problems: &m
         Kind::Models => ("models", &mut merged.models),
         Kind::Retired => ("retired", &mut merged.retired),
     };
-    let Some(node) = node::read(file, &source.text, problems) else { return };
+    let Some(node) = trees.read(file, source, problems) else { return };
     for item in identified(node, &Way::Root(name), problems) {
         if let Some(known) = entries.get(&item.id) {
             let first = known.place.line;
@@ -128,8 +128,8 @@ fn base_file(merged: &mut Merged, file: usize, source: &SourceFile, problems: &m
     }
 }
 
-fn overlay_file(merged: &mut Merged, file: usize, source: &SourceFile, problems: &mut Problems) {
-    let Some(node) = node::read(file, &source.text, problems) else { return };
+fn overlay_file(merged: &mut Merged, file: usize, source: &SourceFile, trees: &mut Trees, problems: &mut Problems) {
+    let Some(node) = trees.read(file, source, problems) else { return };
     let Value::Map(sections) = node.value else {
         problems
             .add_bare(node.place, format!("expected a map with models or providers, got {}", node.value.describe()));

@@ -78,6 +78,10 @@ impl Problems {
         self.found.is_empty()
     }
 
+    pub fn len(&self) -> usize {
+        self.found.len()
+    }
+
     /// The first `PROBLEMS_MAX`, ordered by file, line and column.
     pub fn into_list(mut self, sources: &[SourceFile]) -> Vec<Problem> {
         self.found.sort();

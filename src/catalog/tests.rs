@@ -179,6 +179,24 @@ fn the_built_in_upstream_has_three_addresses() {
 }
 
 #[test]
+fn what_is_not_parsed_again_means_the_same() {
+    let environment = Environment { secret: &key_for_all, demo: None };
+    let mut trees = Trees::default();
+    let dearer = MODELS.replace("\"2.50\"", "\"3.50\"");
+    let broken = MODELS.replace("\"2.50\"", "2.5");
+    for text in [MODELS, &dearer, &dearer, &broken, &broken, MODELS] {
+        let files = with("catalog/models/openai.yaml", text);
+        let again = compile_again(&files, &environment, &mut trees);
+        match (again, compile(&files, &environment)) {
+            (Ok(again), Ok(fresh)) => {
+                assert_eq!((diff(&again, &fresh), &again.rev), (vec![], &fresh.rev));
+            }
+            (again, fresh) => assert_eq!(again.err().unwrap(), fresh.err().unwrap()),
+        }
+    }
+}
+
+#[test]
 fn the_revision_follows_every_byte() {
     let revisions = [small(), with("catalog/retired.yaml", "[]\n"), with("conf/catalog.d/a.yaml", "models: []\n")]
         .map(|files| compiled(&files).rev.to_string());
