@@ -22,7 +22,7 @@ const BATCH_BYTES_MAX: usize = 2 << 20;
 /// With so much behind a transaction the next one follows at once.
 const BACKLOG_BYTES: u64 = 256 << 10;
 /// Rest between two transactions, so that each has something to carry. Who waits for the store ends it.
-const REST: Duration = Duration::from_millis(10);
+const REST: Duration = Duration::from_millis(100);
 /// Waits after a failure of the store, doubling.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
