@@ -17,8 +17,11 @@ use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio::time::{Instant, Sleep};
+
+/// A header and a small body together; what is larger goes straight through.
+const WRITE_BUFFER_BYTES: usize = 2 << 10;
 
 const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\nconnection: close\r\n\
 content-length: 147\r\n\r\n{\"error\":{\"message\":\"the request header took too long: send it in one piece\",\
@@ -57,10 +60,11 @@ pub fn call_done() {
     CONNECTION.try_with(|clock| clock.set(&[IN_CALL], BETWEEN)).unwrap_or_default();
 }
 
-/// A connection under the clock.
+/// A connection under the clock, with a buffer for what is written: Pingora writes the header and the body of an answer
+/// one after the other and flushes when it means to.
 #[derive(Debug)]
 pub struct Paced<S> {
-    inner: S,
+    inner: BufWriter<S>,
     clock: Arc<HeaderClock>,
     limit: Duration,
     first: bool,
@@ -68,11 +72,12 @@ pub struct Paced<S> {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Paced<S> {
+impl<S: AsyncWrite> Paced<S> {
     pub fn new(inner: S, clock: Arc<HeaderClock>, limit: Duration, http2: bool) -> Paced<S> {
         if http2 {
             clock.0.store(OFF, Ordering::Release);
         }
+        let inner = BufWriter::with_capacity(WRITE_BUFFER_BYTES, inner);
         Paced { inner, clock, limit, first: true, began: None, timer: None }
     }
 
@@ -103,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<S> {
             (READING, _) if this.expired(cx) => {
                 buf.set_filled(before);
                 // The client may be gone; closing is what matters.
-                let _told = Pin::new(&mut this.inner).poll_write(cx, TOO_SLOW);
+                let _told = Pin::new(this.inner.get_mut()).poll_write(cx, TOO_SLOW);
                 return Poll::Ready(Ok(()));
             }
             _ => {}
@@ -139,49 +144,51 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 }
 
 #[async_trait]
-impl<S: Shutdown + Send> Shutdown for Paced<S> {
+impl<S: Shutdown + AsyncWrite + Unpin + Send> Shutdown for Paced<S> {
     async fn shutdown(&mut self) {
-        self.inner.shutdown().await
+        // The peer may be gone; closing is what matters.
+        let _flushed = self.inner.flush().await;
+        self.inner.get_mut().shutdown().await
     }
 }
 
-impl<S: UniqueID> UniqueID for Paced<S> {
+impl<S: UniqueID + AsyncWrite> UniqueID for Paced<S> {
     fn id(&self) -> UniqueIDType {
-        self.inner.id()
+        self.inner.get_ref().id()
     }
 }
 
-impl<S: Ssl> Ssl for Paced<S> {
+impl<S: Ssl + AsyncWrite> Ssl for Paced<S> {
     fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.inner.get_ssl_digest()
+        self.inner.get_ref().get_ssl_digest()
     }
 
     fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.inner.selected_alpn_proto()
+        self.inner.get_ref().selected_alpn_proto()
     }
 }
 
-impl<S: GetTimingDigest> GetTimingDigest for Paced<S> {
+impl<S: GetTimingDigest + AsyncWrite> GetTimingDigest for Paced<S> {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.inner.get_timing_digest()
+        self.inner.get_ref().get_timing_digest()
     }
 }
 
-impl<S: GetProxyDigest> GetProxyDigest for Paced<S> {
+impl<S: GetProxyDigest + AsyncWrite> GetProxyDigest for Paced<S> {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.inner.get_proxy_digest()
+        self.inner.get_ref().get_proxy_digest()
     }
 }
 
-impl<S: GetSocketDigest> GetSocketDigest for Paced<S> {
+impl<S: GetSocketDigest + AsyncWrite> GetSocketDigest for Paced<S> {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.inner.get_socket_digest()
+        self.inner.get_ref().get_socket_digest()
     }
 }
 
 #[async_trait]
-impl<S: Peek + Send> Peek for Paced<S> {
+impl<S: Peek + AsyncWrite + Send> Peek for Paced<S> {
     async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
-        self.inner.try_peek(buf).await
+        self.inner.get_mut().try_peek(buf).await
     }
 }
