@@ -184,6 +184,8 @@ impl ProxyHttp for Gateway {
         pace::header_done();
         ctx.started = Instant::now();
         session.set_write_timeout(Some(CLIENT_WRITE_MAX));
+        // What comes while a call runs is the next request and waits; otherwise Pingora takes it for a broken client.
+        session.downstream_session.set_pipelining_enabled(true);
         Ok(())
     }
 
