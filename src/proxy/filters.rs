@@ -154,6 +154,10 @@ async fn drained(session: &mut Session) -> bool {
     if session.is_body_done() {
         return true;
     }
+    let waits = session.req_header().headers.get(header::EXPECT).is_some() && session.response_written().is_none();
+    if waits {
+        return false;
+    }
     let announced =
         session.req_header().headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     if !announced.is_some_and(|bytes: u64| bytes <= DRAINED_BYTES_MAX) {
