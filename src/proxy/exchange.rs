@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderValue, header};
 use parking_lot::Mutex;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::HttpTask;
@@ -280,7 +280,10 @@ impl Exchange {
     /// The answer is whole: settle, then let it out.
     fn complete(&self, state: &mut State, tasks: Vec<HttpTask>) -> Pass {
         let whole = !state.open && state.attempt.as_ref().is_some_and(|a| !a.is_stream());
-        let tasks = self.open(state, tasks);
+        let mut tasks = self.open(state, tasks);
+        if whole {
+            set_length(&mut tasks);
+        }
         if state.settled {
             return Pass::Forward(tasks);
         }
@@ -420,6 +423,15 @@ fn body_bytes(task: &HttpTask) -> usize {
     match task {
         HttpTask::Body(Some(data), _) => data.len(),
         _ => 0,
+    }
+}
+
+/// An answer that is held whole has a length, however its upstream framed it.
+fn set_length(tasks: &mut [HttpTask]) {
+    let length: usize = tasks.iter().map(body_bytes).sum();
+    if let Some(HttpTask::Header(header, _)) = tasks.first_mut() {
+        header.remove_header(&header::TRANSFER_ENCODING);
+        set(header, "content-length", HeaderValue::from(length));
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -94,6 +94,10 @@ impl Gateway {
                 }
                 let exchange = Exchange::new(self.shared.clone(), call, hold);
                 ctx.exchange = Some(exchange.clone());
+                if exchange.call.stream && session.req_header().version == Version::HTTP_10 {
+                    // Without chunks its end is the connection's.
+                    session.set_keepalive(None);
+                }
                 gate::close(session, &ctx.slot, exchange);
                 Ok(false)
             }
@@ -261,6 +265,18 @@ impl ProxyHttp for Gateway {
         exchange.with_attempt(|attempt| attempt.read_header(response.status, &response.headers));
         let stream = exchange.with_attempt(|attempt| attempt.is_stream()).unwrap_or(false);
         *response = answer_header(exchange, response.status, &response.headers, stream)?;
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _ctx: &mut Context,
+    ) -> Result<()> {
+        if session.req_header().version == Version::HTTP_10 {
+            response.remove_header(&header::TRANSFER_ENCODING);
+        }
         Ok(())
     }
 
