@@ -344,6 +344,8 @@ impl ProxyHttp for Gateway {
             }
         };
         let Some(reply) = reply else { return failed(0) };
+        // Pingora never keeps a connection after a failure: the answer must say so.
+        session.set_keepalive(None);
         let status = reply.status;
         if let Some(call) = &mut ctx.call {
             call.status = status;
