@@ -208,6 +208,10 @@ impl Attempt {
     /// The transport ended the answer before its end.
     pub fn read_break(&mut self, failure: Failure) {
         self.ended = true;
+        if matches!(&self.phase, Phase::Stream(tap) if tap.done()) {
+            // Behind the end mark there was nothing to lose.
+            return;
+        }
         let failure = match &mut self.phase {
             // What came of an error is still the upstream's own word.
             Phase::Error { status, headers, body } if !matches!(failure, Failure::Timeout { .. }) => {

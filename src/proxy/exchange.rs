@@ -368,6 +368,10 @@ impl Keeper for Exchange {
         match (state.open, attempt.progress()) {
             (false, Progress::Waiting) => self.hold_back(state, tasks),
             (false, Progress::Failed(failure)) => match broken {
+                // The upstream had said what is wrong before it broke off.
+                Some(_) if matches!(failure, Failure::Status { .. }) => {
+                    Pass::Fail(Error::explain(UPSTREAM_REFUSED, "the upstream broke off its error"))
+                }
                 Some(error) => Pass::Fail(error),
                 None if self.may_retry(state, &failure) => {
                     Pass::Fail(Error::explain(UPSTREAM_REFUSED, "the upstream gave no answer"))
@@ -375,7 +379,10 @@ impl Keeper for Exchange {
                 None => self.refusal_tasks(state, failure),
             },
             (false, Progress::Answering) => Pass::Forward(self.open(state, tasks)),
-            (_, Progress::Complete) => self.complete(state, tasks),
+            (_, Progress::Complete) => {
+                tasks.extend(broken.map(|_| HttpTask::Done));
+                self.complete(state, tasks)
+            }
             (true, Progress::Waiting | Progress::Answering) => Pass::Forward(tasks),
             (true, Progress::Failed(failure)) => self.interrupted(state, tasks, failure),
         }
