@@ -254,6 +254,11 @@ impl Attempt {
         }
     }
 
+    /// Whether the upstream's bytes have ended.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
     /// Whether this answer is an event stream.
     pub fn is_stream(&self) -> bool {
         matches!(self.phase, Phase::Stream(_))

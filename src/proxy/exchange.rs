@@ -358,6 +358,11 @@ impl Keeper for Exchange {
             }
             tasks.truncate(at);
         }
+        // Only a body passes the filters: an answer that ends without one ends here.
+        if !attempt.ended() && tasks.last().is_some_and(HttpTask::is_end) {
+            let rest = attempt.read_body(None, true, Instant::now());
+            tasks.splice(tasks.len() - 1..tasks.len() - 1, rest.map(|rest| HttpTask::Body(Some(rest), false)));
+        }
         if state.settled {
             return match broken {
                 // A stream broken after its end mark, or after its error event: both sides know the end.
