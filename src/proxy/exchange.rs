@@ -270,10 +270,7 @@ impl Exchange {
         if state.held_bytes > PREAMBLE_BYTES_MAX && !whole {
             return Pass::Forward(self.open(state, tasks));
         }
-        // An informational header is not the answer's.
-        state
-            .held
-            .extend(tasks.into_iter().filter(|t| !matches!(t, HttpTask::Header(h, _) if h.status.is_informational())));
+        state.held.extend(tasks);
         Pass::Hold
     }
 
@@ -358,6 +355,8 @@ impl Keeper for Exchange {
             }
             tasks.truncate(at);
         }
+        // An informational header is not the answer's.
+        tasks.retain(|task| !matches!(task, HttpTask::Header(h, _) if h.status.is_informational()));
         // Only a body passes the filters: an answer that ends without one ends here.
         if !attempt.ended() && tasks.last().is_some_and(HttpTask::is_end) {
             let rest = attempt.read_body(None, true, Instant::now());
