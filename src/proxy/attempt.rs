@@ -190,10 +190,15 @@ impl Attempt {
                 }
                 piece
             }
-            Phase::Error { body, .. } => {
+            Phase::Error { status, headers, body } => {
                 if let Some(piece) = piece {
                     let room = ERROR_BYTES_MAX.saturating_sub(body.len());
                     body.extend_from_slice(&piece[..piece.len().min(room)]);
+                }
+                if body.len() >= ERROR_BYTES_MAX {
+                    // The rest would be thrown away: there is no reason to wait for it.
+                    let (status, headers, body) = (*status, headers.clone(), body.clone().freeze());
+                    self.failure.get_or_insert(Failure::Status { status, headers, body });
                 }
                 None
             }

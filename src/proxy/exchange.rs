@@ -369,6 +369,7 @@ impl Keeper for Exchange {
                 None => Pass::Forward(tasks),
             };
         }
+        let ended = attempt.ended();
         match (state.open, attempt.progress()) {
             (false, Progress::Waiting) => self.hold_back(state, tasks),
             (false, Progress::Failed(failure)) => match broken {
@@ -377,7 +378,8 @@ impl Keeper for Exchange {
                     Pass::Fail(Error::explain(UPSTREAM_REFUSED, "the upstream broke off its error"))
                 }
                 Some(error) => Pass::Fail(error),
-                None if self.may_retry(state, &failure) => {
+                // An upstream that says more is left, not waited for.
+                None if self.may_retry(state, &failure) || !ended => {
                     Pass::Fail(Error::explain(UPSTREAM_REFUSED, "the upstream gave no answer"))
                 }
                 None => self.refusal_tasks(state, failure),
