@@ -67,9 +67,9 @@ impl Failure {
 }
 
 /// 408, 409, 425, 429, 5xx and 529 pass with time or elsewhere; 401, 402 and 403 are about our key, not the client's; a
-/// redirect is never followed.
+/// redirect is never followed, and a switch of protocols was never asked for.
 fn status_is_retryable(status: u16) -> bool {
-    matches!(status, 300..=399 | 401..=403 | 408 | 409 | 425 | 429 | 500..)
+    matches!(status, 101 | 300..=399 | 401..=403 | 408 | 409 | 425 | 429 | 500..)
 }
 
 /// How far an attempt has come.

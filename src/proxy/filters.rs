@@ -259,9 +259,9 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        let Some(exchange) = ctx.exchange.as_ref().filter(|_| !response.status.is_informational()) else {
-            return Ok(());
-        };
+        // A switch of protocols, which was never asked for, is a final answer; other informational ones are none.
+        let final_answer = !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS;
+        let Some(exchange) = ctx.exchange.as_ref().filter(|_| final_answer) else { return Ok(()) };
         exchange.with_attempt(|attempt| attempt.read_header(response.status, &response.headers));
         let stream = exchange.with_attempt(|attempt| attempt.is_stream()).unwrap_or(false);
         *response = answer_header(exchange, response.status, &response.headers, stream)?;
