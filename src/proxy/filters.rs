@@ -24,6 +24,8 @@ use crate::telemetry::CallFacts;
 
 /// Longest wait for a client to take a piece of an answer.
 const CLIENT_WRITE_MAX: Duration = Duration::from_secs(60);
+/// How long a client's connection is kept between two requests.
+const KEPT_S: u64 = 60;
 /// Most of an unread body that is drained after a refusal, so that the connection can be used again.
 const DRAINED_BYTES_MAX: u64 = 64 << 10;
 const DRAIN_MAX: Duration = Duration::from_secs(2);
@@ -192,6 +194,10 @@ impl ProxyHttp for Gateway {
         pace::header_done();
         ctx.started = Instant::now();
         session.set_write_timeout(Some(CLIENT_WRITE_MAX));
+        // Pingora waits for the next request for ever where the client did not ask for an end.
+        if session.downstream_session.get_keepalive() == Some(0) {
+            session.set_keepalive(Some(KEPT_S));
+        }
         // What comes while a call runs is the next request and waits; otherwise Pingora takes it for a broken client.
         session.downstream_session.set_pipelining_enabled(true);
         Ok(())
