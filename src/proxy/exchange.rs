@@ -11,7 +11,7 @@ use http::{HeaderValue, header};
 use parking_lot::Mutex;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::HttpTask;
-use pingora::{Error, ErrorType};
+use pingora::{Error, ErrorType, RetryType};
 
 use super::attempt::{Attempt, Failure, Progress};
 use super::gate::{FIRST_CONTENT_DEADLINE, Keeper, Pass, UPSTREAM_REFUSED};
@@ -115,6 +115,7 @@ impl Exchange {
         let dead = connection_reused
             && !attempt.header_seen
             && matches!(failure, Failure::Transport { .. })
+            && !stream_reset(error)
             && state.dead_connections < DEAD_CONNECTIONS_MAX;
         if state.open || state.client_left {
             attempt_over(&mut state, failure);
@@ -463,6 +464,12 @@ fn set(header: &mut ResponseHeader, name: &'static str, value: HeaderValue) {
     if let Err(error) = header.insert_header(name, value) {
         tracing::error!(%error, name, "a response header could not be set");
     }
+}
+
+/// An HTTP/2 stream that was reset on a connection that lives: its upstream may have begun, and may bill, the call.
+/// Pingora says of the others (a goodbye, REFUSED_STREAM) that they may be sent again.
+fn stream_reset(error: &Error) -> bool {
+    *error.etype() == ErrorType::H2Error && !matches!(error.retry, RetryType::Decided(true))
 }
 
 /// What a transport error of Pingora's means for an attempt.
