@@ -283,6 +283,8 @@ async fn headers_of_the_client_neither_inject_nor_leave() {
         assert!(known.contains(name), "{names:?}");
     }
     assert!(!format!("{seen:?}").contains(&house.key) && !format!("{seen:?}").contains("evil"));
+    let host = seen.headers.iter().find(|(name, _)| name == "host").map(|(_, value)| value.as_str());
+    assert_eq!(host, Some(&*house.demo.address().to_string()), "the upstream's own, never the client's");
     assert_eq!(house.records().await[0].client_request_id.as_deref().map(str::len), Some(128));
 
     for value in [&b"caf\xe9"[..], b"", b"a\tb"] {
