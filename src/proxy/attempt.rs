@@ -67,9 +67,9 @@ impl Failure {
 }
 
 /// 408, 409, 425, 429, 5xx and 529 pass with time or elsewhere; 401, 402 and 403 are about our key, not the client's; a
-/// redirect is never followed.
+/// redirect is never followed, and a switch of protocols was never asked for.
 fn status_is_retryable(status: u16) -> bool {
-    matches!(status, 300..=399 | 401..=403 | 408 | 409 | 425 | 429 | 500..)
+    matches!(status, 101 | 300..=399 | 401..=403 | 408 | 409 | 425 | 429 | 500..)
 }
 
 /// How far an attempt has come.
@@ -190,10 +190,15 @@ impl Attempt {
                 }
                 piece
             }
-            Phase::Error { body, .. } => {
+            Phase::Error { status, headers, body } => {
                 if let Some(piece) = piece {
                     let room = ERROR_BYTES_MAX.saturating_sub(body.len());
                     body.extend_from_slice(&piece[..piece.len().min(room)]);
+                }
+                if body.len() >= ERROR_BYTES_MAX {
+                    // The rest would be thrown away: there is no reason to wait for it.
+                    let (status, headers, body) = (*status, headers.clone(), body.clone().freeze());
+                    self.failure.get_or_insert(Failure::Status { status, headers, body });
                 }
                 None
             }
@@ -208,6 +213,10 @@ impl Attempt {
     /// The transport ended the answer before its end.
     pub fn read_break(&mut self, failure: Failure) {
         self.ended = true;
+        if matches!(&self.phase, Phase::Stream(tap) if tap.done()) {
+            // Behind the end mark there was nothing to lose.
+            return;
+        }
         let failure = match &mut self.phase {
             // What came of an error is still the upstream's own word.
             Phase::Error { status, headers, body } if !matches!(failure, Failure::Timeout { .. }) => {
@@ -248,6 +257,11 @@ impl Attempt {
         if let Some(failure) = failure {
             self.failure.get_or_insert(failure);
         }
+    }
+
+    /// Whether the upstream's bytes have ended.
+    pub fn ended(&self) -> bool {
+        self.ended
     }
 
     /// Whether this answer is an event stream.

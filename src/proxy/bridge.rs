@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response, Version, header};
 use http_body_util::BodyExt;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -85,6 +85,8 @@ async fn write(
     if !header.headers.contains_key(header::CONTENT_LENGTH) {
         match body.size_hint().exact() {
             Some(length) => header.insert_header(header::CONTENT_LENGTH, length)?,
+            // HTTP/1.0 has no chunks: the answer ends with the connection.
+            None if session.req_header().version == Version::HTTP_10 => session.set_keepalive(None),
             None => header.insert_header(header::TRANSFER_ENCODING, "chunked")?,
         }
     }

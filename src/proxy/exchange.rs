@@ -7,11 +7,11 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderValue, header};
 use parking_lot::Mutex;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::HttpTask;
-use pingora::{Error, ErrorType};
+use pingora::{Error, ErrorType, RetryType};
 
 use super::attempt::{Attempt, Failure, Progress};
 use super::gate::{FIRST_CONTENT_DEADLINE, Keeper, Pass, UPSTREAM_REFUSED};
@@ -115,6 +115,7 @@ impl Exchange {
         let dead = connection_reused
             && !attempt.header_seen
             && matches!(failure, Failure::Transport { .. })
+            && !stream_reset(error)
             && state.dead_connections < DEAD_CONNECTIONS_MAX;
         if state.open || state.client_left {
             attempt_over(&mut state, failure);
@@ -270,17 +271,17 @@ impl Exchange {
         if state.held_bytes > PREAMBLE_BYTES_MAX && !whole {
             return Pass::Forward(self.open(state, tasks));
         }
-        // An informational header is not the answer's.
-        state
-            .held
-            .extend(tasks.into_iter().filter(|t| !matches!(t, HttpTask::Header(h, _) if h.status.is_informational())));
+        state.held.extend(tasks);
         Pass::Hold
     }
 
     /// The answer is whole: settle, then let it out.
     fn complete(&self, state: &mut State, tasks: Vec<HttpTask>) -> Pass {
         let whole = !state.open && state.attempt.as_ref().is_some_and(|a| !a.is_stream());
-        let tasks = self.open(state, tasks);
+        let mut tasks = self.open(state, tasks);
+        if whole {
+            set_length(&mut tasks);
+        }
         if state.settled {
             return Pass::Forward(tasks);
         }
@@ -355,6 +356,13 @@ impl Keeper for Exchange {
             }
             tasks.truncate(at);
         }
+        // An informational header is not the answer's.
+        tasks.retain(|task| !matches!(task, HttpTask::Header(h, _) if h.status.is_informational()));
+        // Only a body passes the filters: an answer that ends without one ends here.
+        if !attempt.ended() && tasks.last().is_some_and(HttpTask::is_end) {
+            let rest = attempt.read_body(None, true, Instant::now());
+            tasks.splice(tasks.len() - 1..tasks.len() - 1, rest.map(|rest| HttpTask::Body(Some(rest), false)));
+        }
         if state.settled {
             return match broken {
                 // A stream broken after its end mark, or after its error event: both sides know the end.
@@ -362,17 +370,26 @@ impl Keeper for Exchange {
                 None => Pass::Forward(tasks),
             };
         }
+        let ended = attempt.ended();
         match (state.open, attempt.progress()) {
             (false, Progress::Waiting) => self.hold_back(state, tasks),
             (false, Progress::Failed(failure)) => match broken {
+                // The upstream had said what is wrong before it broke off.
+                Some(_) if matches!(failure, Failure::Status { .. }) => {
+                    Pass::Fail(Error::explain(UPSTREAM_REFUSED, "the upstream broke off its error"))
+                }
                 Some(error) => Pass::Fail(error),
-                None if self.may_retry(state, &failure) => {
+                // An upstream that says more is left, not waited for.
+                None if self.may_retry(state, &failure) || !ended => {
                     Pass::Fail(Error::explain(UPSTREAM_REFUSED, "the upstream gave no answer"))
                 }
                 None => self.refusal_tasks(state, failure),
             },
             (false, Progress::Answering) => Pass::Forward(self.open(state, tasks)),
-            (_, Progress::Complete) => self.complete(state, tasks),
+            (_, Progress::Complete) => {
+                tasks.extend(broken.map(|_| HttpTask::Done));
+                self.complete(state, tasks)
+            }
             (true, Progress::Waiting | Progress::Answering) => Pass::Forward(tasks),
             (true, Progress::Failed(failure)) => self.interrupted(state, tasks, failure),
         }
@@ -423,6 +440,15 @@ fn body_bytes(task: &HttpTask) -> usize {
     }
 }
 
+/// An answer that is held whole has a length, however its upstream framed it.
+fn set_length(tasks: &mut [HttpTask]) {
+    let length: usize = tasks.iter().map(body_bytes).sum();
+    if let Some(HttpTask::Header(header, _)) = tasks.first_mut() {
+        header.remove_header(&header::TRANSFER_ENCODING);
+        set(header, "content-length", HeaderValue::from(length));
+    }
+}
+
 /// Names the charge in the header of an answer that goes out in one piece.
 fn with_charge(mut tasks: Vec<HttpTask>, whole: bool, charged: &settle::Charged) -> Vec<HttpTask> {
     if whole
@@ -438,6 +464,12 @@ fn set(header: &mut ResponseHeader, name: &'static str, value: HeaderValue) {
     if let Err(error) = header.insert_header(name, value) {
         tracing::error!(%error, name, "a response header could not be set");
     }
+}
+
+/// An HTTP/2 stream that was reset on a connection that lives: its upstream may have begun, and may bill, the call.
+/// Pingora says of the others (a goodbye, REFUSED_STREAM) that they may be sent again.
+fn stream_reset(error: &Error) -> bool {
+    *error.etype() == ErrorType::H2Error && !matches!(error.retry, RetryType::Decided(true))
 }
 
 /// What a transport error of Pingora's means for an attempt.

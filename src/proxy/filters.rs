@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -24,6 +24,8 @@ use crate::telemetry::CallFacts;
 
 /// Longest wait for a client to take a piece of an answer.
 const CLIENT_WRITE_MAX: Duration = Duration::from_secs(60);
+/// How long a client's connection is kept between two requests.
+const KEPT_S: u64 = 60;
 /// Most of an unread body that is drained after a refusal, so that the connection can be used again.
 const DRAINED_BYTES_MAX: u64 = 64 << 10;
 const DRAIN_MAX: Duration = Duration::from_secs(2);
@@ -94,6 +96,10 @@ impl Gateway {
                 }
                 let exchange = Exchange::new(self.shared.clone(), call, hold);
                 ctx.exchange = Some(exchange.clone());
+                if exchange.call.stream && session.req_header().version == Version::HTTP_10 {
+                    // Without chunks its end is the connection's.
+                    session.set_keepalive(None);
+                }
                 gate::close(session, &ctx.slot, exchange);
                 Ok(false)
             }
@@ -154,6 +160,10 @@ async fn drained(session: &mut Session) -> bool {
     if session.is_body_done() {
         return true;
     }
+    let waits = session.req_header().headers.get(header::EXPECT).is_some() && session.response_written().is_none();
+    if waits {
+        return false;
+    }
     let announced =
         session.req_header().headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     if announced.is_none_or(|bytes: u64| bytes > DRAINED_BYTES_MAX) {
@@ -184,6 +194,12 @@ impl ProxyHttp for Gateway {
         pace::header_done();
         ctx.started = Instant::now();
         session.set_write_timeout(Some(CLIENT_WRITE_MAX));
+        // Pingora waits for the next request for ever where the client did not ask for an end.
+        if session.downstream_session.get_keepalive() == Some(0) {
+            session.set_keepalive(Some(KEPT_S));
+        }
+        // What comes while a call runs is the next request and waits; otherwise Pingora takes it for a broken client.
+        session.downstream_session.set_pipelining_enabled(true);
         Ok(())
     }
 
@@ -249,12 +265,24 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        let Some(exchange) = ctx.exchange.as_ref().filter(|_| !response.status.is_informational()) else {
-            return Ok(());
-        };
+        // A switch of protocols, which was never asked for, is a final answer; other informational ones are none.
+        let final_answer = !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS;
+        let Some(exchange) = ctx.exchange.as_ref().filter(|_| final_answer) else { return Ok(()) };
         exchange.with_attempt(|attempt| attempt.read_header(response.status, &response.headers));
         let stream = exchange.with_attempt(|attempt| attempt.is_stream()).unwrap_or(false);
         *response = answer_header(exchange, response.status, &response.headers, stream)?;
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _ctx: &mut Context,
+    ) -> Result<()> {
+        if session.req_header().version == Version::HTTP_10 {
+            response.remove_header(&header::TRANSFER_ENCODING);
+        }
         Ok(())
     }
 
@@ -322,6 +350,8 @@ impl ProxyHttp for Gateway {
             }
         };
         let Some(reply) = reply else { return failed(0) };
+        // Pingora never keeps a connection after a failure: the answer must say so.
+        session.set_keepalive(None);
         let status = reply.status;
         if let Some(call) = &mut ctx.call {
             call.status = status;

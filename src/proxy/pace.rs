@@ -11,14 +11,20 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::SslDigest;
 use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use tokio::time::{Instant, Sleep, timeout_at};
+
+/// What an HTTP/2 connection begins with.
+const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Longest wait for the first byte of a connection.
+const FIRST_BYTE_MAX: Duration = Duration::from_secs(60);
 
 /// A header and a small body together; what is larger goes straight through.
 const WRITE_BUFFER_BYTES: usize = 2 << 10;
@@ -65,6 +71,8 @@ pub fn call_done() {
 #[derive(Debug)]
 pub struct Paced<S> {
     inner: BufWriter<S>,
+    /// Read ahead of the HTTP version's choice, to be read again.
+    peeked: Bytes,
     clock: Arc<HeaderClock>,
     limit: Duration,
     first: bool,
@@ -78,7 +86,7 @@ impl<S: AsyncWrite> Paced<S> {
             clock.0.store(OFF, Ordering::Release);
         }
         let inner = BufWriter::with_capacity(WRITE_BUFFER_BYTES, inner);
-        Paced { inner, clock, limit, first: true, began: None, timer: None }
+        Paced { inner, peeked: Bytes::new(), clock, limit, first: true, began: None, timer: None }
     }
 
     /// Bytes came while no call was running: a header begins, or HTTP/2 does.
@@ -102,7 +110,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<S> {
         let this = &mut *self;
         let reading = this.clock.0.load(Ordering::Acquire);
         let before = buf.filled().len();
-        let polled = Pin::new(&mut this.inner).poll_read(cx, buf);
+        let polled = if this.peeked.is_empty() {
+            Pin::new(&mut this.inner).poll_read(cx, buf)
+        } else {
+            buf.put_slice(&this.peeked.split_to(this.peeked.len().min(buf.remaining())));
+            Poll::Ready(Ok(()))
+        };
         match (reading, &polled) {
             (BETWEEN, Poll::Ready(Ok(()))) if buf.filled().len() > before => this.began(&buf.filled()[before..]),
             (READING, _) if this.expired(cx) => {
@@ -187,8 +200,30 @@ impl<S: GetSocketDigest + AsyncWrite> GetSocketDigest for Paced<S> {
 }
 
 #[async_trait]
-impl<S: Peek + AsyncWrite + Send> Peek for Paced<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Peek for Paced<S> {
+    /// Reads no further than a connection may be HTTP/2, so that a short request is not waited on, and not longer than a
+    /// header may take. What was not read stays zero.
     async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
-        self.inner.get_mut().try_peek(buf).await
+        let mut filled = 0;
+        let mut deadline = Instant::now() + FIRST_BYTE_MAX;
+        while filled < buf.len() && HTTP2_PREFACE.starts_with(&buf[..filled]) {
+            match timeout_at(deadline, self.inner.read(&mut buf[filled..])).await {
+                Ok(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => {
+                    if filled == 0 {
+                        deadline = Instant::now() + self.limit;
+                    }
+                    filled += read?;
+                }
+                Err(_) => {
+                    if filled > 0 {
+                        self.inner.get_mut().write_all(TOO_SLOW).await?;
+                    }
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
+        }
+        self.peeked = Bytes::copy_from_slice(&buf[..filled]);
+        Ok(true)
     }
 }

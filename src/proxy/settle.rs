@@ -58,7 +58,11 @@ fn meters_of(usage: &Usage) -> Meters {
 
 /// Counts the units of an answer whose upstream did not, off the proxy's threads.
 pub async fn count(exchange: Arc<Exchange>, units: Units, output: Output, left: bool) -> Bill {
-    let source = if left { UsageSource::Counted } else { UsageSource::Estimated };
+    let source = match (left, units.usage) {
+        (true, Some(_)) => UsageSource::Reported,
+        (true, None) => UsageSource::Counted,
+        (false, _) => UsageSource::Estimated,
+    };
     let (finish, service_tier) = (units.finish.clone(), units.service_tier.clone());
     let body = exchange.call.body.clone();
     let counted = tokio::task::spawn_blocking(move || {
