@@ -320,6 +320,8 @@ async fn many_calls_share_one_connection_to_an_upstream() {
         }
     });
     assert_eq!(house.chat("odd-h2").await.status, 200);
+    // Then its connection is in the pool.
+    house.settled().await;
     for answer in futures_util::future::join_all((0..AT_ONCE).map(|_| house.chat("odd-h2"))).await {
         assert_eq!(answer.status, 200);
     }
