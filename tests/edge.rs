@@ -2,6 +2,8 @@
 //!
 //! Which test watches over which behaviour of Pingora is in `docs/pingora-traps.md`.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
+
 mod support;
 
 #[path = "edge/framing.rs"]

@@ -1,5 +1,7 @@
 //! Attacks on the running gateway, second part: clients that leave, HTTP/2 on both sides, random bodies.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
+
 mod support;
 
 #[path = "edge/http2.rs"]

@@ -25,7 +25,10 @@ async fn reload(house: &House, force: bool) -> Answer {
 }
 
 fn write(house: &House, text: &str) {
-    std::fs::write(house.folder.path().join("overlay/price.yaml"), text).unwrap();
+    // Whole or not at all: the watcher may read at any moment.
+    let beside = house.folder.path().join("overlay/price.new");
+    std::fs::write(&beside, text).unwrap();
+    std::fs::rename(&beside, house.folder.path().join("overlay/price.yaml")).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

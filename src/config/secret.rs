@@ -71,13 +71,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_without_its_last_line_break() {
+    fn a_file_is_read_without_the_white_space_around_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         let reference = format!("file:{}", path.display());
         assert!(resolve(&reference).unwrap_err().contains("cannot be read"));
-        std::fs::write(&path, "s3cret \r\n").unwrap();
-        assert_eq!(resolve(&reference).unwrap().expose_secret(), "s3cret ");
+        std::fs::write(&path, " s3cret \r\n").unwrap();
+        assert_eq!(resolve(&reference).unwrap().expose_secret(), "s3cret");
         std::fs::write(&path, "\n").unwrap();
         assert!(resolve(&reference).unwrap_err().ends_with("is empty"));
         std::fs::write(&path, "x".repeat(70_000)).unwrap();

@@ -234,7 +234,7 @@ impl Exchange {
             && counted
             && let Some(me) = self.me.upgrade()
         {
-            me.settle_counted(true).await;
+            Box::pin(me.settle_counted(true)).await;
         }
         let mut state = self.state.lock();
         if !state.settled {
@@ -257,6 +257,11 @@ impl Exchange {
     /// Opens the gate: everything held goes out first.
     fn open(&self, state: &mut State, tasks: Vec<HttpTask>) -> Vec<HttpTask> {
         state.open = true;
+        // No attempt follows: what was sent need not be kept for one.
+        state.encoded = None;
+        if let Some(attempt) = &mut state.attempt {
+            attempt.request = Bytes::new();
+        }
         if state.held.is_empty() {
             return tasks;
         }

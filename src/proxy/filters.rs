@@ -89,7 +89,7 @@ impl Gateway {
             code: None,
         });
         match admit::admit(&self.shared, session, &arrival).await {
-            Err(refused) => self.refuse(session, ctx, refused).await,
+            Err(refused) => Box::pin(self.refuse(session, ctx, refused)).await,
             Ok((call, hold)) => {
                 if let Some(labels) = &mut ctx.call {
                     labels.model = call.model.id.clone();
@@ -206,16 +206,17 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         let request = session.req_header();
         if let Some(error) = self.check_size(request) {
-            return self.refuse(session, ctx, error.into()).await;
+            return Box::pin(self.refuse(session, ctx, error.into())).await;
         }
         match Endpoint::from_path(&request.method, request.uri.path()) {
             Endpoint::WrongMethod { allow } => {
                 let message = format!("{} is not taken here: use {allow}", request.method);
                 let error = ClientError::new(Code::OperationNotSupported, message).allow(allow);
-                self.refuse(session, ctx, error.into()).await
+                Box::pin(self.refuse(session, ctx, error.into())).await
             }
             Endpoint::Api => {
-                bridge::answer(session, self.shared.router.clone(), &ctx.request_id).await?;
+                // Boxed, as refusals are, so that what a call carries along stays small.
+                Box::pin(bridge::answer(session, self.shared.router.clone(), &ctx.request_id)).await?;
                 Ok(true)
             }
             Endpoint::Call { protocol, operation } => {
@@ -395,7 +396,8 @@ impl ProxyHttp for Gateway {
 /// The header of an attempt's request: made anew, so that nothing of the client's leaves but what is named here.
 fn upstream_header(exchange: &Exchange, provider: &crate::catalog::Provider, length: usize) -> Result<RequestHeader> {
     let path = format!("{}/chat/completions", provider.base_path);
-    let mut request = RequestHeader::build("POST", path.as_bytes(), Some(12))?;
+    // Without a second map that remembers the case of names: they go out in lower case, as HTTP/2 has them.
+    let mut request = RequestHeader::build_no_case("POST", path.as_bytes(), Some(12))?;
     let host = match (provider.tls, provider.port) {
         (true, 443) | (false, 80) => provider.host.to_string(),
         (_, port) => format!("{}:{port}", provider.host),
@@ -438,7 +440,7 @@ fn answer_header(
     upstream: &HeaderMap,
     stream: bool,
 ) -> Result<ResponseHeader> {
-    let mut answer = ResponseHeader::build(status, Some(8))?;
+    let mut answer = ResponseHeader::build_no_case(status, Some(8))?;
     for name in ANSWER_HEADERS.iter().filter(|name| !stream || **name != header::CONTENT_LENGTH) {
         if let Some(value) = upstream.get(name) {
             answer.insert_header(name.clone(), value.clone())?;

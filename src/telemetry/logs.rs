@@ -15,4 +15,6 @@ pub fn start(level: &str, json: bool) {
         registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
     };
     drop(started);
+    // Filters look at a record that has been made: Pingora formats headers, keys included, for levels that nobody may see.
+    tracing_log::log::set_max_level(tracing_log::log::LevelFilter::Error);
 }

@@ -145,7 +145,7 @@ async fn odd_framing_of_a_good_answer_does_not_matter() {
     let body = document();
     let good = answer("200 OK", "application/json", &body);
     let (one, two) = body.split_at(30);
-    let chunked = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n");
+    let chunked = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
     for (bytes, then) in [
         (good.clone(), Then::KeepAlive),
         (good.replace("200 OK\r\n", &format!("200 OK\r\n{MORE}")), Then::KeepAlive),
@@ -233,10 +233,10 @@ async fn a_stream_that_breaks_within_its_content_never_looks_whole() {
 async fn an_error_in_a_stream_does_not_wait_for_an_upstream_that_stays() {
     let odd = Odd::open().await;
     let error = data(r#"{"error":{"message":"overloaded","type":"server_error","code":"busy"}}"#);
-    let first = stream(&[error.clone()]).replace("0\r\n\r\n", "");
+    let first = stream(std::slice::from_ref(&error)).replace("0\r\n\r\n", "");
     let started = std::time::Instant::now();
     for then in [Then::KeepAlive, Then::Stay] {
-        let bytes = if then == Then::Stay { first.clone() } else { stream(&[error.clone()]) };
+        let bytes = if then == Then::Stay { first.clone() } else { stream(std::slice::from_ref(&error)) };
         let raw = odd.ask(bytes, then, true).await;
         assert!(raw.status >= 400 && raw.body.contains("overloaded"), "{raw:?}");
     }
