@@ -16,13 +16,13 @@ use super::store::{Mark, Store};
 use super::{LedgerError, UsageRecord};
 
 /// Most records of one transaction.
-pub const BATCH_LEN_MAX: usize = 1000;
+pub const BATCH_LEN_MAX: usize = 4000;
 /// Journal bytes that are read for one transaction. Larger than any frame.
-const BATCH_BYTES_MAX: usize = 2 << 20;
+const BATCH_BYTES_MAX: usize = 4 << 20;
 /// With so much behind a transaction the next one follows at once.
-const BACKLOG_BYTES: u64 = 256 << 10;
+const BACKLOG_BYTES: u64 = 1 << 20;
 /// Rest between two transactions, so that each has something to carry. Who waits for the store ends it.
-const REST: Duration = Duration::from_millis(100);
+const REST: Duration = Duration::from_millis(250);
 /// Waits after a failure of the store, doubling.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);

@@ -88,8 +88,17 @@ pub enum Progress {
 enum Phase {
     Waiting,
     Stream(Box<ChatTap>),
-    Whole { pieces: Vec<Bytes>, bytes: usize, answer: Option<WholeAnswer> },
-    Error { status: u16, headers: ErrorHeaders, body: BytesMut },
+    /// `answer` beside its body, once all of it has come.
+    Whole {
+        pieces: Vec<Bytes>,
+        bytes: usize,
+        answer: Option<(WholeAnswer, Bytes)>,
+    },
+    Error {
+        status: u16,
+        headers: ErrorHeaders,
+        body: BytesMut,
+    },
 }
 
 /// What is known of an answer's units when it ends.
@@ -245,7 +254,7 @@ impl Attempt {
                         Some(error) => Some(Failure::InBand { error }),
                         None => {
                             self.first_content = Some(now);
-                            *answer = Some(whole);
+                            *answer = Some((whole, body));
                             None
                         }
                     },
@@ -319,7 +328,7 @@ impl Attempt {
                 finish: tap.finish_reason().map(|f| clip(f, 64).into()),
                 service_tier: tap.service_tier().map(|t| clip(t, 64).into()),
             },
-            Phase::Whole { answer: Some(answer), .. } => Units {
+            Phase::Whole { answer: Some((answer, _)), .. } => Units {
                 usage: answer.usage,
                 finish: answer.finish.as_deref().map(|f| clip(f, 64).into()),
                 service_tier: answer.service_tier.as_deref().map(|t| clip(t, 64).into()),
@@ -332,8 +341,9 @@ impl Attempt {
     pub fn output(&self) -> Output {
         match &self.phase {
             Phase::Stream(tap) => Output { text: tap.output_text(), bytes: tap.output_bytes() },
-            Phase::Whole { answer: Some(answer), .. } => {
-                Output { text: answer.output_text.clone(), bytes: answer.output_text.len() as u64 }
+            Phase::Whole { answer: Some((_, body)), .. } => {
+                let text = openai_chat::output_text(body);
+                Output { bytes: text.len() as u64, text }
             }
             Phase::Whole { bytes, .. } => Output { text: String::new(), bytes: *bytes as u64 },
             Phase::Waiting | Phase::Error { .. } => Output { text: String::new(), bytes: 0 },

@@ -16,7 +16,7 @@ pub use head::{ChatHead, HeadError, MODEL_BYTES_MAX, read_head};
 pub use redact::redact;
 pub use splice::{OutputLimitField, Splice};
 pub use tap::{ChatTap, HELD_BYTES_MAX};
-pub use whole::{WholeAnswer, read_whole};
+pub use whole::{WholeAnswer, output_text, read_whole};
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,6 @@ pub struct WholeAnswer {
     pub usage: Option<Usage>,
     pub finish: Option<String>,
     pub service_tier: Option<String>,
-    pub output_text: String,
 }
 
 /// Reads a whole answer. An error when it is neither an answer nor an error object (HTML, empty, other JSON).
@@ -36,16 +35,23 @@ pub fn read_whole(body: &[u8]) -> Result<WholeAnswer, String> {
     if answer.error.is_none() && answer.choices == Choices::Absent {
         return Err("JSON without choices".to_owned());
     }
-    let mut output_text = String::new();
-    answer.texts.iter().for_each(|token| output_text.push_str(&token.text()));
-    let produced = !output_text.is_empty() || answer.media;
+    let produced = answer.texts.iter().next().is_some() || answer.media;
     Ok(WholeAnswer {
         error: answer.error.map(InBandError::read),
         usage: answer.usage().and_then(read_usage).filter(|usage| !(produced && is_zero(usage))),
         finish: answer.finish.map(|finish| finish.text()),
         service_tier: answer.service_tier.map(|tier| tier.text()),
-        output_text,
     })
+}
+
+/// All text of a whole answer that `read_whole` took: for counting where no usage was reported.
+pub fn output_text(body: &[u8]) -> String {
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii();
+    let mut text = String::new();
+    if let Ok(answer) = Answer::read(body, Form::Whole) {
+        answer.texts.iter().for_each(|token| text.push_str(&token.text()));
+    }
+    text
 }
 
 /// Gemini's chat endpoint answers `[{"error":{…}}]`.

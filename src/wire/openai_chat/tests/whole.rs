@@ -94,13 +94,14 @@ fn all_produced_text_is_found() {
         {"index":1,"finish_reason":"","message":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"t"}]},{"type":"text","text":"u"}],
          "audio":{"transcript":"v","data":"AAAA"},"function_call":{"name":"g","arguments":"h"}}}]}"#;
     let answer = whole(body);
-    assert_eq!(answer.output_text, "a\nfn{\"k\":1}cio{\"q\":2}rtuvgh");
+    assert_eq!(output_text(body.as_bytes()), "a\nfn{\"k\":1}cio{\"q\":2}rtuvgh");
     assert_eq!((answer.finish.as_deref(), answer.service_tier.as_deref()), (Some("tool_calls"), Some("default")));
 }
 
 #[test]
 fn an_empty_delta_beside_the_message_is_not_the_answer() {
-    assert_eq!(whole(r#"{"choices":[{"message":{"content":"ab"},"delta":{"content":""}}]}"#).output_text, "ab");
+    let body = br#"{"choices":[{"message":{"content":"ab"},"delta":{"content":""}}]}"#;
+    assert_eq!(output_text(body), "ab");
 }
 
 #[test]
