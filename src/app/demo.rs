@@ -19,6 +19,15 @@ use crate::telemetry::logs;
 static CATALOG: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/catalog");
 const ACCOUNT: &str = "acc-demo";
 
+/// What `--json` prints, in this order.
+#[derive(serde::Serialize)]
+struct Line<'a> {
+    base_url: &'a str,
+    api_key: &'a str,
+    admin_url: &'a str,
+    admin_key: &'a str,
+}
+
 /// A folder that is removed when the demo ends.
 struct Temporary(Option<PathBuf>);
 
@@ -126,10 +135,8 @@ fn announce(args: &DemoArgs, running: &Running, api_key: &str) {
     let admin_url = format!("http://{}", running.admin_address);
     let admin_key = gateway::shown(&running.state.admin_key);
     if args.json {
-        println!(
-            "{}",
-            serde_json::json!({"base_url": base_url, "api_key": api_key, "admin_url": admin_url, "admin_key": admin_key})
-        );
+        let line = Line { base_url: &base_url, api_key, admin_url: &admin_url, admin_key: &admin_key };
+        println!("{}", serde_json::to_string(&line).expect("texts are JSON"));
         return;
     }
     println!(

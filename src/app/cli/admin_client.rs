@@ -3,20 +3,17 @@
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
 
-use reqwest::{Client, Method, Response, redirect};
+use reqwest::{Client, Method, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::Failure;
 use crate::config::{self, Config};
+use crate::egress;
 
 /// The file in the data directory that holds an admin key which was made, not configured.
 pub const ADMIN_KEY_FILE: &str = "admin.key";
-const CONNECT_MAX: Duration = Duration::from_secs(3);
-/// A verification reads the whole ledger.
-const ANSWER_MAX: Duration = Duration::from_secs(600);
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// The admin API of one gateway.
@@ -35,14 +32,7 @@ impl AdminClient {
                 "the lock file names {admin_url:?}, which is no address of this machine: stop the gateway first"
             ))
         })?;
-        // Neither proxies of the environment nor redirects may see the key.
-        let http = Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_MAX)
-            .timeout(ANSWER_MAX)
-            .build()
-            .map_err(|error| Failure::failed(format!("no HTTP client: {error}")))?;
+        let http = egress::admin_client().map_err(|error| Failure::failed(format!("no HTTP client: {error}")))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
