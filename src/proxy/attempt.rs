@@ -51,6 +51,14 @@ impl Failure {
         }
     }
 
+    /// What happened on the wire, for operators. An upstream's own words may repeat a prompt, so they are not among it.
+    pub fn reason(&self) -> &str {
+        match self {
+            Failure::Transport { message } | Failure::Timeout { message } | Failure::Empty { message } => message,
+            Failure::Status { .. } | Failure::InBand { .. } => "",
+        }
+    }
+
     /// The `outcome` label of the attempt's metric.
     pub fn label(&self) -> &'static str {
         match self {

@@ -137,7 +137,8 @@ impl Exchange {
     fn note(&self, state: &mut State, failure: Failure) -> bool {
         if let Some(attempt) = &state.attempt {
             self.shared.api.metrics.attempt(&attempt.channel.id, failure.label());
-            tracing::warn!(call = %self.call.id, channel = %attempt.channel.id, outcome = failure.label(), "attempt failed");
+            let (outcome, reason) = (failure.label(), failure.reason());
+            tracing::warn!(call = %self.call.id, channel = %attempt.channel.id, outcome, reason, "attempt failed");
         }
         let retry = self.may_retry(state, &failure);
         state.last_failure = Some(failure);

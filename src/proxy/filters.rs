@@ -236,8 +236,13 @@ impl ProxyHttp for Gateway {
             let patience = self.shared.patience(&channel, exchange.call.stream);
             match self.shared.peers.peer(&channel, &self.shared.routing, patience).await {
                 Ok(peer) => return Ok(peer),
-                Err(message) if exchange.no_peer(&message) => {}
-                Err(_) => break,
+                Err(reason) => {
+                    // Names of hosts are for operators.
+                    tracing::warn!(channel = %channel.id, %reason, "no address");
+                    if !exchange.no_peer("its address cannot be found") {
+                        break;
+                    }
+                }
             }
         }
         Error::e_explain(ErrorType::ConnectNoRoute, "no channel is left")
