@@ -260,6 +260,9 @@ impl Attempt {
                 match openai_chat::read_whole(&body) {
                     Ok(whole) => match whole.error.clone() {
                         Some(error) => Some(Failure::InBand { error }),
+                        None if whole.is_blank() => {
+                            Some(Failure::Empty { message: "answered 200 with nothing in it".to_owned() })
+                        }
                         None => {
                             self.first_content = Some(now);
                             *answer = Some((whole, body));

@@ -256,7 +256,9 @@ async fn shake_hands(
     let Some(acceptor) = acceptor else {
         return Ok(Box::new(Paced::new(stream, clock, header_time_max, false)));
     };
-    match tokio::time::timeout(HANDSHAKE_MAX, acceptor.tls_handshake(stream)).await {
+    // Boxed: its state is large, and would be part of every connection's task for as long as that lives.
+    let handshake = Box::pin(acceptor.tls_handshake(stream));
+    match tokio::time::timeout(HANDSHAKE_MAX, handshake).await {
         Ok(Ok(stream)) => {
             let http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
             Ok(Box::new(Paced::new(stream, clock, header_time_max, http2)))

@@ -103,6 +103,7 @@ impl Gate {
     /// Waits for the client to leave, or for the attempt's deadline while it has one.
     async fn idle(&mut self) -> Result<Option<Bytes>> {
         let Some(deadline) = self.keeper.deadline() else {
+            self.timer = None;
             return self.real_mut().read_body_or_idle(true).await;
         };
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));

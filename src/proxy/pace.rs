@@ -27,7 +27,7 @@ const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FIRST_BYTE_MAX: Duration = Duration::from_secs(60);
 
 /// A header and a small body together; what is larger goes straight through.
-const WRITE_BUFFER_BYTES: usize = 2 << 10;
+const WRITE_BUFFER_BYTES: usize = 1460;
 
 const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\nconnection: close\r\n\
 content-length: 147\r\n\r\n{\"error\":{\"message\":\"the request header took too long: send it in one piece\",\

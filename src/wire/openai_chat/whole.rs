@@ -13,6 +13,18 @@ pub struct WholeAnswer {
     pub usage: Option<Usage>,
     pub finish: Option<String>,
     pub service_tier: Option<String>,
+    /// Text, a call of a tool, an image or sound is in it.
+    pub produced: bool,
+}
+
+impl WholeAnswer {
+    /// Nothing was said, nothing reported as output or written to a cache, and no reason to end: no answer at all.
+    pub fn is_blank(&self) -> bool {
+        let usage = self.usage.unwrap_or_default();
+        let written = usage.cache_write_5m + usage.cache_write_30m + usage.cache_write_1h;
+        let finish = self.finish.as_deref().unwrap_or_default();
+        !self.produced && usage.output_total == 0 && written == 0 && matches!(finish, "" | "error")
+    }
 }
 
 /// Reads a whole answer. An error when it is neither an answer nor an error object (HTML, empty, other JSON).
@@ -41,6 +53,7 @@ pub fn read_whole(body: &[u8]) -> Result<WholeAnswer, String> {
         usage: answer.usage().and_then(read_usage).filter(|usage| !(produced && is_zero(usage))),
         finish: answer.finish.map(|finish| finish.text()),
         service_tier: answer.service_tier.map(|tier| tier.text()),
+        produced,
     })
 }
 

@@ -136,3 +136,16 @@ fn anything_else_is_no_answer() {
     assert_eq!(what(r#"{"choices":[{"message":{"content":"x"#), "broken JSON, the end of a string expected at byte 36");
     assert!(whole("\u{feff}{\"choices\":[]}").error.is_none());
 }
+
+#[test]
+fn an_answer_is_blank_only_when_nothing_speaks_for_it() {
+    let blank = |body: &str| whole(body).is_blank();
+    assert!(blank(r#"{"choices":[]}"#));
+    assert!(blank(
+        r#"{"choices":[{"message":{"content":""},"finish_reason":null}],"usage":{"prompt_tokens":7,"completion_tokens":0}}"#
+    ));
+    assert!(blank(r#"{"choices":[{"message":{"content":null},"finish_reason":"error"}]}"#));
+    assert!(!blank(r#"{"choices":[{"message":{"content":""},"finish_reason":"stop"}]}"#));
+    assert!(!blank(r#"{"choices":[{"message":{"content":"x"},"finish_reason":null}]}"#));
+    assert!(!blank(r#"{"choices":[{"message":{"content":""}}],"usage":{"prompt_tokens":7,"completion_tokens":3}}"#));
+}
