@@ -29,6 +29,7 @@ const WAL_BYTES_MAX: u32 = 64 << 20;
 const STEPS: &[M<'static>] = &[M::up(V1)];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
+// Lists of values are written as comparisons: for `IN (…)` SQLite builds a table of its own at every insert.
 const V1: &str = "
 CREATE TABLE state (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -51,7 +52,7 @@ CREATE TABLE keys (
     name TEXT NOT NULL,
     hint TEXT NOT NULL,
     models TEXT,
-    policy TEXT CHECK (policy IN ('clamp', 'strict')),
+    policy TEXT CHECK (policy = 'clamp' OR policy = 'strict'),
     created_at INTEGER NOT NULL,
     expires_at INTEGER,
     revoked_at INTEGER
@@ -62,16 +63,16 @@ CREATE INDEX keys_of_account ON keys (account);
 CREATE TABLE ledger_accounts (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
-    kind TEXT NOT NULL CHECK (kind IN ('asset', 'liability', 'income', 'expense')),
+    kind TEXT NOT NULL CHECK (kind = 'asset' OR kind = 'liability' OR kind = 'income' OR kind = 'expense'),
     owner TEXT,
     balance INTEGER NOT NULL DEFAULT 0,
-    CHECK (kind NOT IN ('liability', 'income') OR balance >= 0),
-    CHECK (kind NOT IN ('asset', 'expense') OR balance <= 0)
+    CHECK ((kind <> 'liability' AND kind <> 'income') OR balance >= 0),
+    CHECK ((kind <> 'asset' AND kind <> 'expense') OR balance <= 0)
 ) STRICT;
 
 CREATE TABLE grants (
     account TEXT NOT NULL REFERENCES accounts (id),
-    tier TEXT NOT NULL CHECK (tier IN ('free', 'plan', 'permanent')),
+    tier TEXT NOT NULL CHECK (tier = 'free' OR tier = 'plan' OR tier = 'permanent'),
     id TEXT NOT NULL,
     ledger_account INTEGER NOT NULL UNIQUE REFERENCES ledger_accounts (id),
     created_at INTEGER NOT NULL,
@@ -135,7 +136,7 @@ CREATE INDEX usage_by_status ON usage (status, created_at) WHERE status <> 200;
 -- One row per leg: an amount from one account to another, so that every row balances.
 CREATE TABLE transfers (
     id INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL CHECK (kind IN ('TOPUP', 'FUND', 'SETTLE', 'COST')),
+    kind TEXT NOT NULL CHECK (kind = 'TOPUP' OR kind = 'FUND' OR kind = 'SETTLE' OR kind = 'COST'),
     leg INTEGER NOT NULL,
     call INTEGER,
     reference TEXT,
