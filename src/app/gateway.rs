@@ -28,7 +28,7 @@ use crate::proxy::ids::Ids;
 use crate::telemetry::Metrics;
 
 /// Idle connections to upstreams that are kept, over all channels.
-const POOLED_CONNECTIONS_MAX: usize = 256;
+const POOLED_CONNECTIONS_MAX: usize = 128;
 /// How long an idle HTTP/2 client connection is kept.
 const H2_IDLE_MAX: Duration = Duration::from_secs(120);
 /// Longest wait for the admin listener's last answers at a stop.

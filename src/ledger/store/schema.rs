@@ -20,9 +20,9 @@ const STATEMENTS_MAX: usize = 64;
 /// Four times the usual page: each is two writes to the WAL and one to the file, and a batch fills many.
 const PAGE_BYTES: u32 = 16 << 10;
 /// Pages in the WAL file at which a commit checkpoints.
-const CHECKPOINT_PAGES: u32 = 1000;
+const CHECKPOINT_PAGES: u32 = 3000;
 /// Pages that the writer keeps in memory.
-const CACHE_KIB: i32 = 32 << 10;
+const CACHE_KIB: i32 = 16 << 10;
 /// A WAL file is cut back to this after a checkpoint.
 const WAL_BYTES_MAX: u32 = 64 << 20;
 
