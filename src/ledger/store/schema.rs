@@ -17,10 +17,10 @@ pub const FILE_NAME: &str = "ledger.sqlite";
 pub const SQLITE_VERSION_MIN: i32 = 3_051_003;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENTS_MAX: usize = 64;
-/// Four times the usual page: each is two writes to the WAL and one to the file, and a batch fills many.
-const PAGE_BYTES: u32 = 16 << 10;
+/// Eight times the usual page: each is two writes to the WAL and one to the file, and a batch fills many.
+const PAGE_BYTES: u32 = 32 << 10;
 /// Pages in the WAL file at which a commit checkpoints.
-const CHECKPOINT_PAGES: u32 = 3000;
+const CHECKPOINT_PAGES: u32 = 1500;
 /// Pages that the writer keeps in memory.
 const CACHE_KIB: i32 = 16 << 10;
 /// A WAL file is cut back to this after a checkpoint.
