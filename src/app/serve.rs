@@ -7,17 +7,9 @@ use super::runtime;
 use crate::config::{Config, LogFormat};
 use crate::telemetry::logs;
 
-/// Why an upgrade in place is refused.
-pub const NO_UPGRADE: &str = "serve --upgrade is refused: two processes would own the money of one data directory, and the hand-over \
-of open holds is not built yet; stop the running gateway (SIGTERM lets its calls finish) and start this one";
-
 /// Runs until a signal stops it.
-pub fn run(config: Config, upgrade: bool) -> ExitCode {
+pub fn run(config: Config) -> ExitCode {
     logs::start(&config.log.level, config.log.format == LogFormat::Json);
-    if upgrade {
-        eprintln!("qingwave: {NO_UPGRADE}");
-        return ExitCode::FAILURE;
-    }
     let runtime = match runtime::build() {
         Ok(runtime) => runtime,
         Err(error) => {

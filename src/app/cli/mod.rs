@@ -313,7 +313,7 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Demo(args) => super::demo::run(args),
         Command::Serve(args) => match serve(&args) {
-            Ok(config) => super::serve::run(config, args.upgrade),
+            Ok(config) => super::serve::run(config),
             Err(failure) => failure.report(),
         },
         Command::Check(args) => done(check::run(&args.config, args.json)),
