@@ -115,9 +115,16 @@ pub fn charge(
     Charged { charge: settled.charge, position: settled.position }
 }
 
-/// Gives the hold back; the call is recorded with a charge of nothing.
+/// Gives the hold back; the call is recorded with a charge of nothing. What its upstream reported before it broke is still
+/// our cost.
 pub fn void(call: &Admitted, hold: Hold, facts: Facts<'_>, status: u16, error_code: Option<&'static str>) {
-    let record = record(call, &facts, status, error_code);
+    let mut record = record(call, &facts, status, error_code);
+    if let Some(attempt) = facts.attempt
+        && let Some(usage) = attempt.units().usage
+    {
+        record.cost = attempt.channel.cost.charge(&meters_of(&usage), &call.conditions).amount;
+        call.shared.api.metrics.money(&call.model.id, 0, nano(record.cost));
+    }
     hold.void(record);
 }
 

@@ -246,6 +246,18 @@ async fn an_error_in_a_stream_does_not_wait_for_an_upstream_that_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_fails_is_free_and_its_reported_cost_is_kept() {
+    let odd = Odd::open().await;
+    let good = events();
+    let error = data(r#"{"error":{"message":"overloaded","type":"server_error","code":"busy"}}"#);
+    odd.ask(stream(&[good[0].clone(), good[1].clone(), good[3].clone(), error]), Then::KeepAlive, true).await;
+    odd.house.settled().await;
+    let record = odd.house.records().await.remove(0);
+    assert!(record.charge.is_zero() && !record.cost.is_zero(), "{record:?}");
+    odd.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_upstreams_own_errors_pass_with_what_is_for_clients() {
     let odd = Odd::open().await;
     let words = |text: &str| format!(r#"{{"error":{{"message":"{text}","type":"t","param":null,"code":"c"}}}}"#);

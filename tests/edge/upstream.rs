@@ -227,7 +227,7 @@ pub fn overlay(port: u16) -> String {
   - {{id: odd-h2, base_url: \"http://127.0.0.1:{port}/v1\", http: h2, auth: none}}
 models:
 {}{}{}{}",
-        model("odd", &one("odd", "odd", "m", "")),
+        model("odd", &one("odd", "odd", "m", ", cost: [{meter: output_tokens, per: 1M, usd: \"1.00\"}]")),
         model("odd-hasty", &one("odd", "odd", "m", hasty)),
         model("odd-h2", &one("odd-h2", "odd-h2", "m", "")),
         model(
