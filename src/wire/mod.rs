@@ -1,8 +1,19 @@
 //! Protocols, sans-IO: bytes in, typed facts and bytes out. Must never know where bytes come from.
 
+pub mod anthropic_messages;
+pub mod facts;
+pub mod gemini_generate;
+pub mod head;
+pub mod ir;
 pub mod json;
 pub mod openai_chat;
+pub mod openai_responses;
+pub mod schema;
+pub mod sequence;
 pub mod sse;
+pub mod tap;
+pub mod translate;
+pub mod undo;
 pub mod usage;
 
 pub use usage::{Usage, UsageSource};
@@ -50,5 +61,20 @@ impl Operation {
         match self {
             Operation::Chat => "chat",
         }
+    }
+}
+
+/// Why a request body cannot be read. `param` is the field at fault, in the client's spelling.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ReadError {
+    pub param: Option<String>,
+    /// A lowercase sentence that says what was expected.
+    pub message: String,
+}
+
+impl ReadError {
+    pub fn new(param: impl Into<String>, message: impl Into<String>) -> ReadError {
+        ReadError { param: Some(param.into()), message: message.into() }
     }
 }

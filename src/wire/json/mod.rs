@@ -4,10 +4,14 @@
 //! grammar all the same. Nothing is allocated, nothing recurses, every byte is looked at once.
 
 mod text;
+mod tree;
+mod write;
 
 use std::ops::Range;
 
-pub use text::{decode_lossy, decoded_len, open_high_surrogate, opens_with_low_surrogate};
+pub use text::{decode_lossy, decoded_len, escape_into, open_high_surrogate, opens_with_low_surrogate};
+pub use tree::{Object, Str, Value};
+pub use write::Json;
 
 /// Deepest nesting that a cursor can follow, whatever its caller asks for.
 pub const DEPTH_MAX: usize = 1024;

@@ -116,6 +116,29 @@ pub fn decoded_len(raw: &[u8]) -> usize {
     len
 }
 
+/// Writes a text as the inside of a JSON string.
+pub fn escape_into(text: &str, out: &mut Vec<u8>) {
+    let mut rest = text.as_bytes();
+    loop {
+        let plain = plain_len(rest);
+        out.extend_from_slice(&rest[..plain]);
+        let Some(&byte) = rest.get(plain) else { return };
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            control => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                out.extend_from_slice(b"\\u00");
+                out.extend([HEX[usize::from(control >> 4)], HEX[usize::from(control & 15)]]);
+            }
+        }
+        rest = &rest[plain + 1..];
+    }
+}
+
 /// Whether the inside of a string ends in the first half of a surrogate pair.
 pub fn open_high_surrogate(raw: &[u8]) -> bool {
     let Some(start) = raw.len().checked_sub(6) else { return false };

@@ -1,0 +1,1 @@
+//! One answer from an upstream's protocol into the client's: bytes in, bytes out.

@@ -1,0 +1,1 @@
+//! Undoes in an answer what the request's writer had to change.
