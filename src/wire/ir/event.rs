@@ -61,14 +61,27 @@ pub enum BlockKind<'a> {
     Text,
     Refusal,
     /// Thinking, shown; `redacted`: nothing to show, only state.
-    Reasoning { redacted: bool },
+    Reasoning {
+        redacted: bool,
+    },
     /// Arguments come as `Delta::Arguments` pieces of one JSON text (for `custom`: of plain text). No pieces = `{}`.
-    Call { id: Option<Str<'a>>, name: Str<'a>, custom: bool },
+    Call {
+        id: Option<Str<'a>>,
+        name: Str<'a>,
+        custom: bool,
+    },
     /// An image or sound; `mime` as known. Data comes as one or more `Delta::Data` of base64, or one `Delta::Url`.
-    Media { image: bool, mime: Cow<'a, str> },
+    Media {
+        image: bool,
+        mime: Cow<'a, str>,
+    },
     /// A server tool's call or result. Only a writer of the same protocol could say it; others drop it, with a loss where
     /// it is a result. `Delta::Text` never comes.
-    Foreign { protocol: Protocol, what: Cow<'a, str>, raw: Value<'a> },
+    Foreign {
+        protocol: Protocol,
+        what: Cow<'a, str>,
+        raw: Value<'a>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]

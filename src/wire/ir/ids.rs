@@ -36,8 +36,7 @@ pub fn fitted_id<'a>(id: &'a str, fits: impl Fn(&str) -> bool) -> Cow<'a, str> {
     if fits(id) {
         return Cow::Borrowed(id);
     }
-    let kept: String =
-        id.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).take(53).collect();
+    let kept: String = id.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).take(53).collect();
     let hash = Sha256::digest(id);
     let hex: String = hash[..5].iter().map(|byte| format!("{byte:02x}")).collect();
     Cow::Owned(format!("{kept}_{hex}"))

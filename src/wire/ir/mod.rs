@@ -12,12 +12,16 @@ mod target;
 
 pub use answer::{Answer, AnswerBlock, AnswerChoice, Fold};
 pub use error::{ErrorClass, UpstreamError};
-pub use event::{BlockKind, Citation, Delta, Event, EventReader, EventWriter, Finish, Framing, Iteration, Outcome, Sink, Start, StopReason, WriterSetup};
+pub use event::{
+    BlockKind, Citation, Delta, Event, EventReader, EventWriter, Finish, Framing, Iteration, Outcome, Sink, Start,
+    StopReason, WriterSetup,
+};
 pub use ids::{Ids, fitted_id};
-pub use loss::{Feature, Loss, LossKind, LOSSES_MAX, Losses, Refusal};
+pub use loss::{Feature, LOSSES_MAX, Loss, LossKind, Losses, Refusal};
 pub use request::{
-    Arguments, CacheMark, Call, CallResult, Class, Document, Effort, Extra, Format, Media, MediaKind, Part, PartKind, Place, Reasoning,
-    ReasoningMode, ReasoningWish, Request, Role, SchemaDialect, ServerTool, Source, Tool, ToolChoice, ToolKind, Turn, WebSearch,
+    Arguments, CacheMark, Call, CallResult, Class, Document, Effort, Extra, Format, Media, MediaKind, Part, PartKind,
+    Place, Reasoning, ReasoningMode, ReasoningWish, Request, Role, SchemaDialect, ServerTool, Source, Tool, ToolChoice,
+    ToolKind, Turn, WebSearch, leave_out, said_again,
 };
 pub use state::State;
 pub use target::{Efforts, Quirk, Quirks, ReasoningStyle, Target, Undo};

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::loss::{Losses, Refusal};
 use super::state::State;
 use crate::wire::Protocol;
 use crate::wire::json::{Str, Value};
@@ -165,7 +166,12 @@ pub enum PartKind<'a> {
     /// Something that only one protocol has (server tool calls and their results, citations documents, code parts). `what`
     /// names it for people (`web_search_call`); `raw` is the whole part or item. `class` says what other protocols do: drop
     /// it (with a loss) or refuse.
-    Foreign { protocol: Protocol, what: Cow<'a, str>, raw: Value<'a>, class: Class },
+    Foreign {
+        protocol: Protocol,
+        what: Cow<'a, str>,
+        raw: Value<'a>,
+        class: Class,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,10 +205,19 @@ pub struct Document<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source<'a> {
     /// `mime` in lower case, e.g. `image/png`, `audio/wav`, `application/pdf`; empty when unknown.
-    Base64 { mime: Cow<'a, str>, data: Str<'a> },
-    Url { mime: Option<Cow<'a, str>>, url: Str<'a> },
+    Base64 {
+        mime: Cow<'a, str>,
+        data: Str<'a>,
+    },
+    Url {
+        mime: Option<Cow<'a, str>>,
+        url: Str<'a>,
+    },
     /// An upload that only its own vendor knows.
-    File { id: Str<'a>, mime: Option<Cow<'a, str>> },
+    File {
+        id: Str<'a>,
+        mime: Option<Cow<'a, str>>,
+    },
     /// A plain text document.
     Text(Str<'a>),
 }
@@ -314,13 +329,24 @@ pub enum ToolChoice<'a> {
     Auto,
     None,
     Required,
-    One { name: Str<'a>, custom: bool },
+    One {
+        name: Str<'a>,
+        custom: bool,
+    },
     /// A subset of the tools. `required`: one of them must be called.
-    Allowed { required: bool, names: Vec<Str<'a>> },
+    Allowed {
+        required: bool,
+        names: Vec<Str<'a>>,
+    },
     /// GM `VALIDATED`: calls, if any, obey their schema.
-    Validated { names: Vec<Str<'a>> },
+    Validated {
+        names: Vec<Str<'a>>,
+    },
     /// A server tool, in its protocol's own form.
-    Hosted { protocol: Protocol, raw: Value<'a> },
+    Hosted {
+        protocol: Protocol,
+        raw: Value<'a>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -393,4 +419,80 @@ pub struct Extra<'a> {
     pub name: Str<'a>,
     pub value: Value<'a>,
     pub class: Class,
+}
+
+/// Records what a writer of `protocol` leaves out of fields that only another protocol can say; a `Refusal` where one of them
+/// may not be left out.
+pub fn leave_out(extras: &[Extra<'_>], protocol: Protocol, losses: &mut Losses) -> Result<(), Refusal> {
+    for extra in extras.iter().filter(|extra| extra.protocol != protocol) {
+        match extra.class {
+            Class::Unknown | Class::Dropped => losses.field(&extra.path),
+            Class::Refused => {
+                let message = format!("{} cannot be sent to this model's upstream: leave it out", extra.path);
+                return Err(Refusal::new(extra.path.as_ref(), message));
+            }
+            Class::Idle => {}
+        }
+    }
+    Ok(())
+}
+
+/// The fields that a writer of `protocol` says again.
+pub fn said_again<'e, 'a>(extras: &'e [Extra<'a>], protocol: Protocol) -> impl Iterator<Item = &'e Extra<'a>> {
+    extras.iter().filter(move |extra| extra.protocol == protocol)
+}
+
+impl<'a> Request<'a> {
+    /// The URLs of media, with what they are, in order; those inside results of calls too.
+    pub fn media_urls(&self) -> Vec<(MediaKind, String)> {
+        let mut urls = Vec::new();
+        for turn in &self.turns {
+            each_media(&turn.parts, &mut |media| {
+                if let Source::Url { url, .. } = &media.source {
+                    urls.push((media.kind, url.decode().into_owned()));
+                }
+            });
+        }
+        urls
+    }
+
+    /// Puts fetched bytes in the place of a URL, wherever it stands. `data` is base64.
+    pub fn inline(&mut self, url: &str, mime: &str, data: &str) {
+        for turn in &mut self.turns {
+            each_media_mut(&mut turn.parts, &mut |media| {
+                if matches!(&media.source, Source::Url { url: known, .. } if *known == url) {
+                    media.source =
+                        Source::Base64 { mime: Cow::Owned(mime.to_owned()), data: Str::plain(data.to_owned()) };
+                }
+            });
+        }
+    }
+}
+
+fn each_media<'a>(parts: &[Part<'a>], each: &mut dyn FnMut(&Media<'a>)) {
+    for part in parts {
+        match &part.kind {
+            PartKind::Media(media) => each(media),
+            PartKind::Result(result) => each_media(&result.content, each),
+            PartKind::Text(_)
+            | PartKind::Refusal(_)
+            | PartKind::Reasoning(_)
+            | PartKind::Call(_)
+            | PartKind::Foreign { .. } => {}
+        }
+    }
+}
+
+fn each_media_mut<'a>(parts: &mut [Part<'a>], each: &mut dyn FnMut(&mut Media<'a>)) {
+    for part in parts {
+        match &mut part.kind {
+            PartKind::Media(media) => each(media),
+            PartKind::Result(result) => each_media_mut(&mut result.content, each),
+            PartKind::Text(_)
+            | PartKind::Refusal(_)
+            | PartKind::Reasoning(_)
+            | PartKind::Call(_)
+            | PartKind::Foreign { .. } => {}
+        }
+    }
 }

@@ -331,7 +331,11 @@ impl<'a> Value<'a> {
             Value::String(text) => Value::String(text.into_owned()),
             Value::Array(elements) => Value::Array(elements.into_iter().map(Value::into_owned).collect()),
             Value::Object(object) => Value::Object(Object {
-                members: object.members.into_iter().map(|(key, value)| (key.into_owned(), value.into_owned())).collect(),
+                members: object
+                    .members
+                    .into_iter()
+                    .map(|(key, value)| (key.into_owned(), value.into_owned()))
+                    .collect(),
             }),
         }
     }
