@@ -8,10 +8,10 @@ use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::answer::STAMP;
+use super::reply::STAMP;
 use super::script::{Head, Script, Step};
 use super::seen::{self, OnItsWay, SeenRequest, State};
-use super::serve::{self, BODY_BYTES_MAX, HEAD_BYTES_MAX};
+use super::serve::{self, Asked, BODY_BYTES_MAX, HEAD_BYTES_MAX, VERSION_HEADER};
 
 const HEADERS_MAX: usize = 128;
 /// How far a read buffer grows ahead of the bytes that have come.
@@ -52,6 +52,8 @@ struct Request {
     version: Version,
     /// The connection ends with the answer.
     close: bool,
+    /// It names a version of Anthropic's API.
+    versioned: bool,
     /// The head as it came.
     head: Bytes,
     body: Bytes,
@@ -100,10 +102,10 @@ impl Connection {
                 return Ok(false);
             }
         };
-        let Request { method, target, version, close, head, body } = request;
+        let Request { method, target, version, close, versioned, head, body } = request;
         let is_head = method == "HEAD";
         state.keep(Box::new(RawHead(head)), &body);
-        let script = serve::answer(state, &method, &target, &body);
+        let script = serve::answer(state, Asked { method: &method, target: &target, versioned, body: &body });
         drop(body);
         let way = OnItsWay::new(state);
         match self.perform(script, version, close, is_head).await? {
@@ -248,15 +250,13 @@ impl Connection {
     }
 
     fn put_head(&mut self, head: &Head, version: Version, close: bool) -> Body {
-        let Head { status, content_type, length, retry_after_s, request_id } = head;
+        let Head { status, content_type, length, retry_after_s, id_header, request_id } = head;
         let known = http::StatusCode::from_u16(*status).ok();
         let reason = known.and_then(|status| status.canonical_reason()).unwrap_or("Unnamed");
         let out = &mut self.out;
         put(
             out,
-            format_args!(
-                "HTTP/1.1 {status} {reason}\r\ncontent-type: {content_type}\r\nx-request-id: {request_id}\r\n"
-            ),
+            format_args!("HTTP/1.1 {status} {reason}\r\ncontent-type: {content_type}\r\n{id_header}: {request_id}\r\n"),
         );
         if let Some(seconds) = retry_after_s {
             put(out, format_args!("retry-after: {seconds}\r\n"));
@@ -386,12 +386,13 @@ fn parse_head(buffer: &mut BytesMut) -> Result<Option<(Request, Framing)>, Unrea
     };
     let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
     let (framing, close) = read_headers(parsed.headers, version)?;
+    let versioned = parsed.headers.iter().any(|header| header.name.eq_ignore_ascii_case(VERSION_HEADER));
     let method = parsed.method.unwrap_or_default().to_owned();
     let target = parsed.path.unwrap_or_default().to_owned();
     // A copy: what is kept must not pin the whole read buffer.
     let head = Bytes::copy_from_slice(&buffer[..head_bytes]);
     buffer.advance(head_bytes);
-    Ok(Some((Request { method, target, version, close, head, body: Bytes::new() }, framing)))
+    Ok(Some((Request { method, target, version, close, versioned, head, body: Bytes::new() }, framing)))
 }
 
 fn read_headers(headers: &[httparse::Header<'_>], version: Version) -> Result<(Framing, bool), Unread> {
@@ -447,6 +448,7 @@ impl seen::Head for RawHead {
             path: parsed.path.unwrap_or_default().to_owned(),
             http_version: if parsed.version == Some(0) { "HTTP/1.0" } else { "HTTP/1.1" }.to_owned(),
             headers: parsed.headers.iter().map(|h| (h.name.to_ascii_lowercase(), text(h.value))).collect(),
+            protocol: None,
             body_bytes: 0,
             body: String::new(),
         }

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use super::http1::stamp;
 use super::script::{Head, Script, Step};
 use super::seen::{self, OnItsWay, SeenRequest, State};
-use super::serve::{self, BODY_BYTES_MAX, HEAD_BYTES_MAX};
+use super::serve::{self, Asked, BODY_BYTES_MAX, HEAD_BYTES_MAX, VERSION_HEADER};
 
 /// What an HTTP/2 client sends first.
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -70,8 +70,9 @@ async fn serve_one(request: Request<RecvStream>, respond: SendResponse<Bytes>, s
         Ok(body) => {
             let target = parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
             let method = parts.method.clone();
+            let versioned = parts.headers.contains_key(VERSION_HEADER);
             state.keep(Box::new(ParsedHead(parts)), &body);
-            serve::answer(state, method.as_str(), &target, &body)
+            serve::answer(state, Asked { method: method.as_str(), target: &target, versioned, body: &body })
         }
         Err(Unread::TooLarge) => serve::refuse(413, "the request body is too large", "body_too_large"),
         Err(Unread::Over) => return,
@@ -187,7 +188,7 @@ fn response(head: &Head) -> Response<()> {
     *response.status_mut() = http::StatusCode::from_u16(head.status).expect("knobs and errors have valid statuses");
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(head.content_type));
-    headers.insert("x-request-id", HeaderValue::from_str(&head.request_id).expect("an id is ASCII"));
+    headers.insert(head.id_header, HeaderValue::from_str(&head.request_id).expect("an id is ASCII"));
     if let Some(seconds) = head.retry_after_s {
         headers.insert(header::RETRY_AFTER, seconds.into());
     }
@@ -216,6 +217,7 @@ impl seen::Head for ParsedHead {
             path: uri.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
             http_version: "HTTP/2".to_owned(),
             headers: authority.into_iter().chain(headers.iter().map(|(n, v)| (n.to_string(), text(v)))).collect(),
+            protocol: None,
             body_bytes: 0,
             body: String::new(),
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 /// Content chunks of one stream, and bytes of text in one answer, however large the knobs.
 pub(super) const CHUNKS_MAX: usize = 65_536;
 pub(super) const TEXT_BYTES_MAX: usize = 16 << 20;
+pub(super) const CALLS_MAX: u32 = 64;
 const DELAY_MAX: Duration = Duration::from_secs(3600);
 
 /// What goes wrong, and after how many content chunks (`r3` fails before the third, so after two).
@@ -28,6 +29,15 @@ pub(super) enum Fault {
     Stall(u32),
 }
 
+/// What a vendor's filter did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Filter {
+    /// It stopped the answer.
+    Stopped,
+    /// The model refuses, or the prompt was blocked.
+    Refused,
+}
+
 /// A parsed model name. `None` means that the knob was not given.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Knobs {
@@ -49,8 +59,16 @@ pub(super) struct Knobs {
     pub stamp: bool,
     /// `u`: usage always (`u1`) or never (`u0`), whatever the request says.
     pub usage: Option<bool>,
-    /// `o`: a tool call, also without tools in the request.
-    pub tool: bool,
+    /// `o`: this many tool calls, also without tools in the request.
+    pub calls: Option<u32>,
+    /// `l`: text bytes of the reasoning, which then comes also when it was not asked for.
+    pub reasoning_bytes: Option<usize>,
+    /// `i`: a ping before each content event.
+    pub pings: bool,
+    /// `j`: the answer is filtered (`j1`) or a refusal (`j2`).
+    pub filter: Option<Filter>,
+    /// `v0`: fields that the protocol does not know are taken.
+    pub lenient: bool,
     /// `a`: `retry-after` seconds beside an error status.
     pub retry_after_s: Option<u32>,
     pub fault: Option<Fault>,
@@ -87,7 +105,11 @@ impl Knobs {
             b'w' => self.write_bytes = Some(bytes.max(1)),
             b'z' => self.stamp = number != 0,
             b'u' => self.usage = Some(number != 0),
-            b'o' => self.tool = number != 0,
+            b'o' => self.calls = Some(number.min(CALLS_MAX)).filter(|count| *count > 0),
+            b'l' => self.reasoning_bytes = Some(bytes).filter(|bytes| *bytes > 0),
+            b'i' => self.pings = number != 0,
+            b'j' => self.filter = [None, Some(Filter::Stopped), Some(Filter::Refused)][number.min(2) as usize],
+            b'v' => self.lenient = number == 0,
             b'a' => self.retry_after_s = Some(number),
             b'p' => self.percent = Some(number),
             b'n' => self.first = Some(number),
@@ -149,9 +171,9 @@ mod tests {
 
     #[test]
     fn sizes_are_bounded_and_nonsense_is_ignored() {
-        let knobs = Knobs::of_model("ok--c4000000000-s4000000000-e99-r0-v7-99999999999");
+        let knobs = Knobs::of_model("ok--c4000000000-s4000000000-e99-r0-A7-99999999999-o9999");
         assert_eq!((knobs.chunks, knobs.chunk_bytes), (Some(CHUNKS_MAX), Some(TEXT_BYTES_MAX)));
-        assert_eq!(knobs.fault, None);
+        assert_eq!((knobs.fault, knobs.calls), (None, Some(CALLS_MAX)));
     }
 
     #[test]

@@ -12,18 +12,34 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
-mod answer;
 mod ask;
+mod cache;
+mod chat;
 mod errors;
+mod extra;
+mod gemini;
 mod http1;
 mod http2;
 mod knobs;
+mod messages;
+mod orders;
+mod put;
+mod reply;
+mod responses;
 mod sample;
 mod script;
+mod seal;
 mod seen;
 mod serve;
+mod shape;
+mod stream;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod translated;
+mod tree;
 
 pub use seen::{Seen, SeenRequest};
 

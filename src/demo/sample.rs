@@ -34,7 +34,8 @@ fn value(schema: &Value, root: &Value, depth: usize) -> Value {
             return value(first, root, depth + 1);
         }
     }
-    match kind(schema) {
+    // OpenAPI, as Google writes it, spells types in capitals.
+    match kind(schema).to_ascii_lowercase().as_str() {
         "string" => text(schema),
         "integer" | "number" => schema.get("minimum").cloned().unwrap_or_else(|| json!(1)),
         "boolean" => json!(true),
@@ -106,6 +107,7 @@ mod tests {
 
     #[test]
     fn references_and_arrays_are_followed() {
+        check(json!({"type": "OBJECT", "required": ["a"], "properties": {"a": {"type": "INTEGER"}}}), json!({"a": 1}));
         check(
             json!({"properties": {"stops": {"type": "array", "minItems": 2, "items": {"$ref": "#/$defs/Stop"}}}, "required": ["stops"],
                 "$defs": {"Stop": {"type": "object", "required": ["name"], "properties": {"name": {"anyOf": [{"type": "string"}, {"type": "null"}]}}}}}),

@@ -446,3 +446,89 @@ async fn http_2_counts_streams_that_the_client_resets() {
     .expect("both resets are noticed");
     assert_eq!((demo.seen().by_model["m--h1"], demo.seen().by_model["m--c2-d3600000"]), (1, 1));
 }
+
+#[tokio::test]
+async fn the_last_requests_name_their_protocol() {
+    let demo = Demo::start(1).await.unwrap();
+    let contents = r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}"#;
+    let messages = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#;
+    for (path, headers, body) in [
+        ("/v1/models/m:streamGenerateContent?alt=sse&key=secret-1234", "", contents),
+        ("/v1/messages", "Anthropic-Version: 2023-06-01\r\nx-api-key: secret-5678\r\n", messages),
+        ("/v1/responses", "", r#"{"model":"m","input":"hi"}"#),
+        ("/v1/embeddings", "", r#"{"model":"m","input":"hi"}"#),
+    ] {
+        let length = body.len();
+        let request =
+            format!("POST {path} HTTP/1.1\r\n{headers}connection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+        let heard = talk(&demo, request.as_bytes(), false).await;
+        assert_eq!(heard.status(), 200, "{}", heard.text);
+        assert_eq!(heard.head().contains("\r\nrequest-id: req_"), path == "/v1/messages");
+    }
+    let seen = demo.seen();
+    let protocols: Vec<Option<&str>> = seen.last.iter().map(|request| request.protocol).collect();
+    assert_eq!(protocols, [Some("gemini.generate"), Some("anthropic.messages"), Some("openai.responses"), None]);
+    assert_eq!(seen.last[0].path, "/v1/models/m:streamGenerateContent?alt=sse&key=…1234");
+    assert!(seen.last[1].headers.contains(&("x-api-key".into(), " …5678".into())));
+    assert_eq!((seen.calls, seen.by_model["m"]), (4, 4));
+}
+
+/// Every value of a request in turn becomes something else: whatever the answer is, it comes.
+#[test]
+fn no_request_is_too_odd_to_be_answered() {
+    let tools = json!([{"type": "function", "name": "f", "input_schema": {"type": "object", "properties": {"a": {"type": "string"}}},
+        "parameters": {"type": "object", "required": ["a"], "properties": {"a": {"anyOf": [{"type": "string"}]}}}, "function": {"name": "f", "parameters": {}}}]);
+    let blocks = json!([{"type": "text", "text": "a"}, {"type": "thinking", "thinking": "", "signature": "AAAA"}, {"type": "tool_use", "id": "a", "name": "f", "input": {}},
+        {"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": "b"}]}, {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "A"}}]);
+    let items = json!([{"role": "user", "content": [{"type": "input_text", "text": "a"}]}, {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "AAAA"},
+        {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{"}, {"type": "function_call_output", "call_id": "a", "output": [{"type": "input_image", "image_url": "data:"}]}]);
+    let parts = json!([{"text": "a", "thoughtSignature": "AAAA"}, {"functionCall": {"name": "f", "args": {}}}, {"functionResponse": {"name": "f", "response": {}}},
+        {"inlineData": {"mimeType": "é", "data": "AA"}}]);
+    let body = json!({"model": "m--v0-c2", "max_tokens": 5, "max_output_tokens": 20, "stream": false, "tools": tools, "tool_choice": {"type": "auto", "name": "f"},
+        "messages": [{"role": "user", "content": blocks, "tool_calls": [{"id": "a"}]}], "input": items, "thinking": {"type": "enabled", "budget_tokens": 1},
+        "contents": [{"role": "user", "parts": parts}], "generationConfig": {"responseSchema": {"type": "OBJECT"}, "thinkingConfig": {"thinkingBudget": 0}},
+        "prompt": ["a"], "query": "é", "documents": ["é"], "stop": ["é"], "n": 1, "dimensions": 1, "text": {"format": {"type": "json_object"}}, "content": {"parts": parts}});
+    let state = State::new(1);
+    let odd = [json!(null), json!(-1), json!(1e300), json!("é"), json!([]), json!({}), json!([[{}]]), json!(true)];
+    let paths = [
+        "chat/completions",
+        "completions",
+        "responses",
+        "messages",
+        "messages/count_tokens",
+        "embeddings",
+        "rerank",
+        "moderations",
+        "models/m--v0:generateContent",
+        "models/m--v0-c2:streamGenerateContent",
+        "models/m:countTokens",
+        "models/m--v0:embedContent",
+    ];
+    let mut pointers = Vec::new();
+    collect(&body, String::new(), &mut pointers);
+    for pointer in &pointers {
+        for value in &odd {
+            let mut body = body.clone();
+            *body.pointer_mut(pointer).unwrap() = value.clone();
+            let body = body.to_string();
+            for path in paths {
+                let target = format!("/v1/{path}");
+                let asked = serve::Asked { method: "POST", target: &target, versioned: true, body: body.as_bytes() };
+                assert!(!serve::answer(&state, asked).steps.is_empty());
+            }
+        }
+    }
+}
+
+fn collect(value: &Value, way: String, into: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            members.iter().for_each(|(name, value)| collect(value, format!("{way}/{name}"), into))
+        }
+        Value::Array(values) => {
+            values.iter().enumerate().for_each(|(place, value)| collect(value, format!("{way}/{place}"), into));
+        }
+        _ => {}
+    }
+    into.push(way);
+}
