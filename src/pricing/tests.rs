@@ -300,7 +300,7 @@ proptest! {
         let [input_total, cache_read, cache_write_5m, cache_write_1h, cache_write_30m, audio_in, image_in, video_in,
             output_total, reasoning, audio_out, image_out, web_searches] = counts;
         let usage = Usage { input_total, cache_read, cache_write_5m, cache_write_1h, cache_write_30m, audio_in, image_in,
-            video_in, output_total, reasoning, audio_out, image_out, web_searches };
+            video_in, output_total, reasoning, audio_out, image_out, web_searches, ..Usage::default() };
         let split = meters(&usage);
         let side = |on: fn(Meter) -> bool| split.iter().filter(|(m, _)| on(*m)).map(|(_, n)| n).sum::<u64>();
         prop_assert_eq!(side(Meter::is_input_tokens), input_total);

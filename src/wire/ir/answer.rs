@@ -30,6 +30,8 @@ pub struct AnswerBlock {
     /// RS: where later summary parts begin in `token`.
     pub part_starts: Vec<usize>,
     pub url: Option<Str<'static>>,
+    /// What is heard in a sound, as the inside of a JSON string.
+    transcript: String,
     pub state: Option<State<'static>>,
     pub citations: Vec<Citation<'static>>,
     pub logprobs: Vec<Value<'static>>,
@@ -42,6 +44,7 @@ impl AnswerBlock {
             token: String::new(),
             part_starts: Vec::new(),
             url: None,
+            transcript: String::new(),
             state: None,
             citations: Vec::new(),
             logprobs: Vec::new(),
@@ -50,6 +53,11 @@ impl AnswerBlock {
 
     pub fn text(&self) -> Str<'_> {
         Str::token(self.token.as_str())
+    }
+
+    /// What is heard in a sound; empty where nobody said.
+    pub fn transcript(&self) -> Str<'_> {
+        Str::token(self.transcript.as_str())
     }
 
     /// The summary parts of a reasoning block; one where nothing divides it.
@@ -62,6 +70,9 @@ impl AnswerBlock {
 
     pub fn push(&mut self, delta: Delta<'_>) {
         match delta {
+            Delta::Text(text) if matches!(self.kind, BlockKind::Media { .. }) => {
+                self.transcript.push_str(&text.as_token());
+            }
             Delta::Text(text) | Delta::Arguments(text) | Delta::Data(text) => self.token.push_str(&text.as_token()),
             Delta::State(state) => self.state = Some(state.into_owned()),
             Delta::Citation(citation) => self.citations.push(citation.into_owned()),

@@ -12,7 +12,7 @@ use super::error::UpstreamError;
 use super::loss::Losses;
 use super::state::State;
 use crate::wire::json::{Str, Value};
-use crate::wire::{Protocol, Usage};
+use crate::wire::{Operation, Protocol, Usage};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event<'a> {
@@ -86,7 +86,8 @@ pub enum BlockKind<'a> {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Delta<'a> {
-    /// Of a text, refusal or reasoning. May be empty; an open half of a surrogate pair never ends it (`Sequence` joins).
+    /// Of a text, refusal or reasoning; of a sound, what is heard in it. May be empty; an open half of a surrogate pair never
+    /// ends it (`Sequence` joins).
     Text(Str<'a>),
     Arguments(Str<'a>),
     /// State of the block: an AM signature, RS encrypted content, a GM thought signature. At most one a block.
@@ -162,6 +163,9 @@ pub enum Outcome {
 
 pub trait Sink {
     fn event(&mut self, event: Event<'_>);
+
+    /// The upstream said that it is still there, and nothing else.
+    fn alive(&mut self) {}
 }
 
 impl Sink for Vec<Event<'static>> {
@@ -184,11 +188,19 @@ pub trait EventReader: Send {
 
     /// `End` or `Failed` was emitted.
     fn done(&self) -> bool;
+
+    /// The tier that the answer was served at, where that is told behind its start (RS: in its last event).
+    fn service_tier(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// Writes one streamed answer of a protocol.
 pub trait EventWriter: Send {
     fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>);
+
+    /// Says between two events that the stream is still there, where the protocol has a way to.
+    fn keepalive(&mut self, _out: &mut Vec<u8>) {}
 
     /// Ends the stream with the protocol's own error event. Nothing may follow.
     fn fail(&mut self, error: &UpstreamError, out: &mut Vec<u8>);
@@ -211,6 +223,8 @@ pub enum Framing {
 pub struct WriterSetup {
     /// Ours; ids of the answer are made from it.
     pub call_id: String,
+    /// RS: the answer's own id, where its beginning was not written by us.
+    pub response_id: Option<String>,
     /// Unix seconds.
     pub created: i64,
     /// The name to give where the upstream gives none.
@@ -218,6 +232,8 @@ pub struct WriterSetup {
     /// CC: the client asked for the usage chunk.
     pub include_usage: bool,
     pub framing: Framing,
+    /// What the client asked for: legacy completions have a form of their own.
+    pub operation: Operation,
     /// Input tokens as estimated, for protocols that tell them at the start; 0 = not estimated.
     pub input_tokens_estimated: u64,
     /// RS: fields of the request that an answer repeats, as raw JSON.

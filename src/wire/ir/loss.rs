@@ -2,12 +2,18 @@
 
 use std::borrow::Cow;
 
+use super::request::ToolChoice;
+use super::state::State;
 use crate::wire::Protocol;
 
 /// Most losses that are kept one by one; more are only counted.
 pub const LOSSES_MAX: usize = 256;
 /// Longest path that is kept of one.
 const PATH_BYTES_MAX: usize = 200;
+/// Longest header that lists losses, its `more;N` included.
+pub const LOSSES_HEADER_BYTES_MAX: usize = 1024;
+/// Room for `, more;` and a count.
+const MORE_BYTES_MAX: usize = 28;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LossKind {
@@ -16,6 +22,9 @@ pub enum LossKind {
     Clamped,
     /// Said in other words that mean nearly the same.
     Approximated,
+    /// Left out because no answer needs it: thoughts of earlier answers that no signature vouches for, which clients echo
+    /// without knowing and upstreams leave out themselves; how tools are called where there are none. Strict calls allow it.
+    Omitted,
 }
 
 impl LossKind {
@@ -24,6 +33,7 @@ impl LossKind {
             LossKind::Dropped => "dropped",
             LossKind::Clamped => "clamped",
             LossKind::Approximated => "approximated",
+            LossKind::Omitted => "omitted",
         }
     }
 }
@@ -60,8 +70,18 @@ pub enum Feature {
     Detail,
     Citations,
     AudioOut,
+    /// How sound in the answer is to be: its voice and format.
+    AudioForm,
     ImageOut,
     ServerTool,
+    /// What was said so far: where a refusal of something in it points to.
+    Conversation,
+    /// The result of a call.
+    CallResult,
+    /// An image, file, sound or film.
+    Media,
+    /// The name or title of a file.
+    FileName,
     /// A role that was said as another.
     Role,
     /// A schema that had to be simplified.
@@ -134,11 +154,27 @@ impl Feature {
             (Feature::Detail, Gm) => "mediaResolution",
             (Feature::Detail, _) => "detail",
             (Feature::Citations, _) => "citations",
-            (Feature::AudioOut, Gm) => "generationConfig.speechConfig",
-            (Feature::AudioOut, _) => "audio",
+            (Feature::AudioOut, Gm) => "generationConfig.responseModalities",
+            (Feature::AudioOut, _) => "modalities",
+            (Feature::AudioForm, Gm) => "generationConfig.speechConfig",
+            (Feature::AudioForm, _) => "audio",
             (Feature::ImageOut, Gm) => "generationConfig.responseModalities",
             (Feature::ImageOut, _) => "modalities",
             (Feature::ServerTool, _) => "tools",
+            (Feature::Conversation, Gm) => "contents",
+            (Feature::Conversation, Rs) => "input",
+            (Feature::Conversation, Am | Cc) => "messages",
+            (Feature::CallResult, Gm) => "functionResponse",
+            (Feature::CallResult, Rs) => "function_call_output",
+            (Feature::CallResult, Am) => "tool_result",
+            (Feature::CallResult, Cc) => "tool_call_id",
+            (Feature::Media, Gm) => "inlineData",
+            (Feature::Media, Rs) => "input_image",
+            (Feature::Media, Am) => "source",
+            (Feature::Media, Cc) => "image_url",
+            (Feature::FileName, Gm) => "displayName",
+            (Feature::FileName, Am) => "title",
+            (Feature::FileName, Cc | Rs) => "filename",
             (Feature::Role, _) => "role",
             (Feature::Schema, _) => "schema",
             (Feature::Field(path), _) => return Cow::Borrowed(path),
@@ -185,6 +221,36 @@ impl Losses {
         self.add(feature, LossKind::Approximated);
     }
 
+    /// What no answer needs.
+    pub fn omitted(&mut self, feature: Feature) {
+        self.add(feature, LossKind::Omitted);
+    }
+
+    /// Thinking of an earlier answer that cannot go back: a loss where it came with its state, else a mere echo.
+    pub fn thinking(&mut self, state: Option<&State<'_>>) {
+        let kind = if state.is_some() { LossKind::Dropped } else { LossKind::Omitted };
+        self.add(Feature::ReasoningState, kind);
+    }
+
+    /// A choice among tools, and the wish for one call at a time, where no tool is sent.
+    pub fn without_tools(&mut self, choice: Option<&ToolChoice<'_>>, parallel: Option<bool>) {
+        match choice {
+            None | Some(ToolChoice::Auto) => {}
+            Some(ToolChoice::None | ToolChoice::Allowed { required: false, .. } | ToolChoice::Validated { .. }) => {
+                self.omitted(Feature::ToolChoice);
+            }
+            Some(
+                ToolChoice::Required
+                | ToolChoice::One { .. }
+                | ToolChoice::Allowed { required: true, .. }
+                | ToolChoice::Hosted { .. },
+            ) => self.dropped(Feature::ToolChoice),
+        }
+        if parallel == Some(false) {
+            self.omitted(Feature::ParallelCalls);
+        }
+    }
+
     /// A field that is known only by its path, shortened where it is very long.
     pub fn field(&mut self, path: &str) {
         let path = &path[..path.floor_char_boundary(PATH_BYTES_MAX)];
@@ -209,6 +275,58 @@ impl Losses {
     pub fn more(&self) -> usize {
         self.more
     }
+
+    /// Each as the usage record has it: `seed;dropped`.
+    pub fn texts(&self, protocol: Protocol) -> Vec<Cow<'static, str>> {
+        let text = |loss: &Loss| Cow::Owned(format!("{};{}", loss.feature.param(protocol), loss.kind.as_str()));
+        let more = (self.more > 0).then(|| Cow::Owned(format!("more;{}", self.more)));
+        self.list.iter().map(text).chain(more).collect()
+    }
+
+    /// The first loss that a strict call may not have.
+    pub fn first(&self) -> Option<&Loss> {
+        self.list.iter().find(|loss| loss.kind != LossKind::Omitted)
+    }
+
+    /// The list as a header's value, in the words of a client of `protocol`: `seed;dropped, temperature;clamped, more;12`.
+    /// Printable ASCII alone: other bytes, and those that divide the list, are percent-encoded. `None` where nothing is lost.
+    ///
+    /// ```
+    /// use qingwave::wire::{Protocol, ir::{Feature, Losses}};
+    /// let mut losses = Losses::default();
+    /// losses.dropped(Feature::Seed);
+    /// losses.clamped(Feature::Temperature);
+    /// losses.field("messages[0].größe");
+    /// let header = losses.header(Protocol::OpenAiChat);
+    /// assert_eq!(header.as_deref(), Some("seed;dropped, temperature;clamped, messages[0].gr%C3%B6%C3%9Fe;dropped"));
+    /// ```
+    pub fn header(&self, protocol: Protocol) -> Option<String> {
+        let mut entries: Vec<String> = Vec::with_capacity(self.list.len());
+        for loss in &self.list {
+            let entry = format!("{};{}", percent_encoded(&loss.feature.param(protocol)), loss.kind.as_str());
+            // Two features may have one name in this protocol.
+            if !entries.contains(&entry) {
+                entries.push(entry);
+            }
+        }
+        let mut header = String::new();
+        let mut left = entries.len() + self.more;
+        for entry in &entries {
+            let comma = if header.is_empty() { "" } else { ", " };
+            let reserved = if left > 1 { MORE_BYTES_MAX } else { 0 };
+            if header.len() + comma.len() + entry.len() + reserved > LOSSES_HEADER_BYTES_MAX {
+                break;
+            }
+            header.push_str(comma);
+            header.push_str(entry);
+            left -= 1;
+        }
+        if left > 0 {
+            let comma = if header.is_empty() { "" } else { ", " };
+            header.push_str(&format!("{comma}more;{left}"));
+        }
+        (!header.is_empty()).then_some(header)
+    }
 }
 
 /// Why a request cannot be said in a protocol at all: a 400 `unsupported_parameter` that names the parameter.
@@ -226,3 +344,22 @@ impl Refusal {
         Refusal { param: param.into(), message: message.into() }
     }
 }
+
+fn percent_encoded(text: &str) -> Cow<'_, str> {
+    let stands = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'%' | b',' | b';' | b'"');
+    if text.bytes().all(stands) {
+        return Cow::Borrowed(text);
+    }
+    let mut encoded = String::with_capacity(text.len() + 16);
+    for byte in text.bytes() {
+        if stands(byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    Cow::Owned(encoded)
+}
+
+#[cfg(test)]
+mod tests;

@@ -301,6 +301,8 @@ pub enum ServerTool<'a> {
     WebSearch(WebSearch<'a>),
     WebFetch,
     CodeExecution,
+    /// Looks through tools that the model does not see at first. Others see all tools from the start.
+    ToolSearch,
     /// Only its own protocol has it: every other one refuses. The name as it came: `file_search`, `computer_use_preview`.
     Other(Cow<'a, str>),
 }
@@ -314,6 +316,18 @@ pub struct WebSearch<'a> {
     pub user_location: Option<Value<'a>>,
     /// low, medium, high.
     pub context_size: Option<Str<'a>>,
+}
+
+impl WebSearch<'_> {
+    /// What a place of a user is made of.
+    pub const PLACE: [&'static str; 5] = ["type", "city", "region", "country", "timezone"];
+
+    /// A user's place without what is not known of it.
+    pub fn place<'a>(place: &Value<'a>) -> Option<Value<'a>> {
+        let mut known = place.as_object()?.clone();
+        known.members.retain(|(name, _)| WebSearch::PLACE.iter().any(|known| name == known));
+        Some(Value::Object(known))
+    }
 }
 
 /// How a schema is written.
@@ -424,7 +438,7 @@ pub struct Extra<'a> {
 /// Records what a writer of `protocol` leaves out of fields that only another protocol can say; a `Refusal` where one of them
 /// may not be left out.
 pub fn leave_out(extras: &[Extra<'_>], protocol: Protocol, losses: &mut Losses) -> Result<(), Refusal> {
-    for extra in extras.iter().filter(|extra| extra.protocol != protocol) {
+    for extra in extras.iter().filter(|extra| extra.protocol != protocol && !is_alike(extra, protocol)) {
         match extra.class {
             Class::Unknown | Class::Dropped => losses.field(&extra.path),
             Class::Refused => {
@@ -435,6 +449,22 @@ pub fn leave_out(extras: &[Extra<'_>], protocol: Protocol, losses: &mut Losses) 
         }
     }
     Ok(())
+}
+
+/// Top-level fields that OpenAI's two protocols have alike, and no other.
+const ALIKE: [&str; 3] = ["prompt_cache_options", "prompt_cache_retention", "moderation"];
+
+fn is_alike(extra: &Extra<'_>, protocol: Protocol) -> bool {
+    let openai = |protocol| matches!(protocol, Protocol::OpenAiChat | Protocol::OpenAiResponses);
+    openai(extra.protocol)
+        && openai(protocol)
+        && extra.class == Class::Dropped
+        && ALIKE.iter().any(|name| extra.path == *name)
+}
+
+/// The fields of OpenAI's other protocol that a writer of `protocol` says as they came.
+pub fn said_alike<'e, 'a>(extras: &'e [Extra<'a>], protocol: Protocol) -> impl Iterator<Item = &'e Extra<'a>> {
+    extras.iter().filter(move |extra| extra.protocol != protocol && is_alike(extra, protocol))
 }
 
 /// The fields that a writer of `protocol` says again.

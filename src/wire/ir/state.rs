@@ -16,9 +16,12 @@ pub struct State<'a> {
     pub payload: Str<'a>,
 }
 
-const MARK: &str = "qg1.";
-
 impl<'a> State<'a> {
+    /// How an envelope begins.
+    pub const MARK: &'static str = "qg1.";
+    /// The same where a client's field is base64 once more, as far as what follows does not change it.
+    pub const MARK_IN_BASE64: &'static str = "cWcxL";
+
     /// State as it stands in a field of `protocol`: ours in an envelope, or that protocol's own.
     ///
     /// ```
@@ -39,7 +42,7 @@ impl<'a> State<'a> {
     /// which every carrier takes.
     pub fn wrapped(&self) -> String {
         let account = encode(self.account.as_deref().unwrap_or_default().as_bytes());
-        format!("{MARK}{}.{account}.{}", short(self.origin), encode(self.payload.decode().as_bytes()))
+        format!("{}{}.{account}.{}", State::MARK, short(self.origin), encode(self.payload.decode().as_bytes()))
     }
 
     /// The text for a client of `protocol`: its own form where the state was made in that protocol, else the envelope.
@@ -71,7 +74,7 @@ const fn short(protocol: Protocol) -> &'static str {
 }
 
 fn open(text: &str) -> Option<(Protocol, String, String)> {
-    let mut fields = text.strip_prefix(MARK)?.splitn(3, '.');
+    let mut fields = text.strip_prefix(State::MARK)?.splitn(3, '.');
     let origin = fields.next()?;
     let origin = Protocol::ALL.into_iter().find(|protocol| short(*protocol) == origin)?;
     let text = |field: &str| String::from_utf8(decode(field)?).ok();

@@ -64,7 +64,7 @@ impl Efforts {
             return Some(effort);
         }
         let taken = || ALL.into_iter().filter(|candidate| self.has(*candidate));
-        taken().find(|candidate| *candidate > effort).or_else(|| taken().last())
+        taken().find(|candidate| *candidate > effort).or_else(|| taken().next_back())
     }
 }
 

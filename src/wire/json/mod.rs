@@ -9,7 +9,9 @@ mod write;
 
 use std::ops::Range;
 
-pub use text::{decode_lossy, decoded_len, escape_into, open_high_surrogate, opens_with_low_surrogate};
+pub use text::{
+    decode_lossy, decoded_len, escape_into, mended_surrogates, open_high_surrogate, opens_with_low_surrogate,
+};
 pub use tree::{Object, Str, Value};
 pub use write::Json;
 

@@ -1,5 +1,7 @@
 //! The inside of JSON strings: finding their end fast, and what their escapes stand for.
 
+use std::borrow::Cow;
+
 /// How many bytes from the start stand for themselves: no quote, no backslash, no control character.
 pub fn plain_len(bytes: &[u8]) -> usize {
     let mut at = 0;
@@ -150,4 +152,32 @@ pub fn open_high_surrogate(raw: &[u8]) -> bool {
 /// Whether the inside of a string begins with the second half of a surrogate pair.
 pub fn opens_with_low_surrogate(raw: &[u8]) -> bool {
     matches!(code_unit(raw), Some(0xDC00..=0xDFFF))
+}
+
+/// The inside of a string with U+FFFD in the place of halves of surrogate pairs, which strict JSON readers refuse.
+pub fn mended_surrogates(token: &str) -> Cow<'_, str> {
+    let bytes = token.as_bytes();
+    let mut mended = String::new();
+    let mut taken = 0;
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(b'\\', &bytes[at..]) {
+        at += found;
+        let (half, len) = match code_unit(&bytes[at..]) {
+            Some(0xD800..=0xDBFF) if opens_with_low_surrogate(&bytes[at + 6..]) => (false, 12),
+            Some(0xD800..=0xDFFF) => (true, 6),
+            Some(_) => (false, 6),
+            None => (false, 2),
+        };
+        if half {
+            mended.push_str(&token[taken..at]);
+            mended.push(char::REPLACEMENT_CHARACTER);
+            taken = at + len;
+        }
+        at = (at + len).min(bytes.len());
+    }
+    if taken == 0 {
+        return Cow::Borrowed(token);
+    }
+    mended.push_str(&token[taken..]);
+    Cow::Owned(mended)
 }

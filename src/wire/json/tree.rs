@@ -60,6 +60,11 @@ impl<'a> Str<'a> {
         }
     }
 
+    /// The same as `as_token`, borrowing from the document where it can.
+    pub fn into_token(self) -> Cow<'a, str> {
+        if self.token { self.text } else { Cow::Owned(self.as_token().into_owned()) }
+    }
+
     pub fn write_inside(&self, out: &mut Vec<u8>) {
         if self.token { out.extend_from_slice(self.text.as_bytes()) } else { escape_into(&self.text, out) }
     }
@@ -82,14 +87,20 @@ impl PartialEq for Str<'_> {
 impl Eq for Str<'_> {}
 
 impl PartialEq<str> for Str<'_> {
+    /// Members are found by it: it looks for escapes only in a token that begins alike and is longer, as they make it.
     fn eq(&self, other: &str) -> bool {
-        self.decode() == other
+        if !self.token || self.text == other {
+            return self.text == other && !(self.token && other.contains('\\'));
+        }
+        let first = self.text.as_bytes().first();
+        let alike = first == other.as_bytes().first() || first == Some(&b'\\');
+        alike && self.text.len() > other.len() && self.decode() == other
     }
 }
 
 impl PartialEq<&str> for Str<'_> {
     fn eq(&self, other: &&str) -> bool {
-        self.decode() == *other
+        *self == **other
     }
 }
 

@@ -4,26 +4,13 @@ use super::answer::{Answer, Form};
 use super::error::InBandError;
 use super::usage::{is_zero, read_usage};
 use super::whole::is_error_list;
-use crate::wire::json::{Token, decode_lossy, decoded_len, open_high_surrogate, opens_with_low_surrogate};
+use crate::wire::facts::Produced;
+use crate::wire::ir::Outcome;
+use crate::wire::json::{Token, decode_lossy};
 use crate::wire::{Usage, sse};
 
-/// Most of the produced text, escaped as it came, that is kept for counting.
-pub const OUTPUT_KEPT_BYTES_MAX: usize = 256 << 10;
 /// Longest finish reason or service tier that is kept whole.
 const WORD_BYTES_MAX: usize = 128;
-
-/// How a finished stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// A finish reason for every choice seen, or `[DONE]` behind a usage report.
-    ///
-    /// `[DONE]` alone is not believed: servers that lose their worker send it too. Yet some vendors never give a finish
-    /// reason (Snowflake); they report usage, which an upstream can only do at the end of its answer.
-    Complete,
-    /// The bytes ended before that.
-    Truncated,
-    Errored,
-}
 
 /// What an event was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,12 +36,7 @@ pub struct Facts {
     usage: Option<Usage>,
     choices_seen: u128,
     choices_finished: u128,
-    /// Insides of JSON strings, one behind the other. They are decoded only when somebody has to count.
-    kept: Vec<u8>,
-    kept_full: bool,
-    output_bytes: u64,
-    /// The text so far ends in the first half of a surrogate pair.
-    half_open: bool,
+    produced: Produced,
     /// Something that is not text was produced.
     media: bool,
 }
@@ -93,7 +75,7 @@ impl Facts {
 
     fn note(&mut self, answer: &Answer<'_>, data: &[u8]) -> Heard {
         for token in answer.texts.iter() {
-            self.produce(token);
+            self.produced.add_token(token.raw, token.escaped);
         }
         self.media |= answer.media;
         self.content_seen |= answer.media || !answer.texts.is_empty();
@@ -117,49 +99,26 @@ impl Facts {
     }
 
     fn fail(&mut self, raw: &[u8]) {
-        self.error.get_or_insert_with(|| InBandError::read(raw));
-    }
-
-    fn produce(&mut self, token: Token<'_>) {
-        let raw = token.raw;
-        let bytes = if token.escaped { decoded_len(raw) } else { raw.len() };
-        self.output_bytes += bytes as u64;
-        if self.half_open && opens_with_low_surrogate(raw) {
-            // Each half counted as U+FFFD, three bytes; together they are a character of four.
-            self.output_bytes -= 2;
-        }
-        self.half_open = token.escaped && open_high_surrogate(raw);
-        self.keep(raw);
-    }
-
-    fn keep(&mut self, raw: &[u8]) {
-        if self.kept_full {
-            return;
-        }
-        let room = OUTPUT_KEPT_BYTES_MAX - self.kept.len();
-        if raw.len() <= room {
-            self.kept.extend_from_slice(raw);
-            return;
-        }
-        self.kept_full = true;
-        let is_start = |at: &usize| raw[*at] & 0xC0 != 0x80;
-        let end = (0..=room).rev().find(is_start).unwrap_or(0);
-        self.kept.extend_from_slice(&raw[..end]);
+        self.error.get_or_insert_with(|| InBandError::read(None, raw));
     }
 
     pub fn output_text(&self) -> String {
-        decode_lossy(&self.kept)
+        self.produced.text()
     }
 
     pub fn output_bytes(&self) -> u64 {
-        self.output_bytes
+        self.produced.bytes()
     }
 
     /// `None` also where zeros are reported beside produced content.
     pub fn usage(&self) -> Option<Usage> {
-        self.usage.filter(|usage| !(is_zero(usage) && (self.output_bytes > 0 || self.media)))
+        self.usage.filter(|usage| !(is_zero(usage) && (self.produced.bytes() > 0 || self.media)))
     }
 
+    /// `Complete`: a finish reason for every choice seen, or `[DONE]` behind a usage report.
+    ///
+    /// `[DONE]` alone is not believed: servers that lose their worker send it too. Yet some vendors never give a finish reason
+    /// (Snowflake); they report usage, which an upstream can only do at the end of its answer.
     pub fn outcome(&self) -> Outcome {
         if self.error.is_some() {
             return Outcome::Errored;

@@ -6,8 +6,9 @@
 use bytes::Bytes;
 
 use super::error::InBandError;
-use super::facts::{Facts, Heard, Outcome};
+use super::facts::{Facts, Heard};
 use crate::wire::Usage;
+use crate::wire::ir::Outcome;
 use crate::wire::sse::{FRAME_BYTES_MAX, Place, Splitter, Unit};
 
 /// Most bytes of an incomplete event that are withheld; a usage chunk is far smaller, so a longer event may pass.

@@ -9,6 +9,7 @@ use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::wire::Usage;
+use crate::wire::usage::count_of;
 
 /// The counts of a `usage` object; `None` where it holds none (`{}`, or no object at all).
 ///
@@ -103,16 +104,9 @@ fn close_gap(usage: &mut Usage, gap: u64, audio_sent: bool) {
     }
 }
 
-/// A count however it is written: a number with a fraction or a text too. Below zero is zero; a fraction is rounded;
-/// anything else is no count.
+/// A count, which some write as a text.
 fn count(value: &str) -> Option<u64> {
-    let text = value.trim_matches('"').trim();
-    let real = || text.parse::<f64>().ok().filter(|number| number.is_finite()).map(rounded);
-    text.parse().ok().or_else(real)
-}
-
-fn rounded(number: f64) -> u64 {
-    number.round() as u64
+    count_of(value.trim_matches('"'))
 }
 
 /// Shows the fields of an object, names read and values as they stand; nothing is kept. Of equal names all are shown.

@@ -33,7 +33,7 @@ pub fn read_whole(body: &[u8]) -> Result<WholeAnswer, String> {
     match body.first() {
         None => return Err("an empty body".to_owned()),
         Some(b'<') => return Err("HTML or XML".to_owned()),
-        Some(b'[') if is_error_list(body) => return Ok(failed(InBandError::read(body))),
+        Some(b'[') if is_error_list(body) => return Ok(failed(InBandError::read(None, body))),
         Some(_) => {}
     }
     let answer = match Answer::read(body, Form::Whole) {
@@ -42,14 +42,14 @@ pub fn read_whole(body: &[u8]) -> Result<WholeAnswer, String> {
         Err(fault) => return Err(format!("broken JSON, {} expected at byte {}", fault.expected, fault.at)),
     };
     if answer.is_error {
-        return Ok(failed(InBandError::read(body)));
+        return Ok(failed(InBandError::read(None, body)));
     }
     if answer.error.is_none() && answer.choices == Choices::Absent {
         return Err("JSON without choices".to_owned());
     }
     let produced = answer.texts.iter().next().is_some() || answer.media;
     Ok(WholeAnswer {
-        error: answer.error.map(InBandError::read),
+        error: answer.error.map(|raw| InBandError::read(None, raw)),
         usage: answer.usage().and_then(read_usage).filter(|usage| !(produced && is_zero(usage))),
         finish: answer.finish.map(|finish| finish.text()),
         service_tier: answer.service_tier.map(|tier| tier.text()),

@@ -52,7 +52,7 @@ fn an_error_event_is_one_event() {
 fn a_status_is_read_where_it_is_named() {
     let status = |error: &str| {
         let body = format!(r#"{{"error":{error}}}"#);
-        read_whole(body.as_bytes()).unwrap().error.unwrap().status()
+        read_whole(body.as_bytes()).unwrap().error.unwrap().status
     };
     assert_eq!(status(r#"{"message":"m","code":429}"#), Some(429));
     assert_eq!(status(r#"{"message":"m","code":"503"}"#), Some(503));

@@ -8,15 +8,16 @@ use serde_json::Value;
 use super::super::*;
 use super::tap;
 use crate::wire::Usage;
+use crate::wire::ir::Outcome;
 
-struct Case {
-    id: String,
+pub struct Case {
+    pub id: String,
     folder: PathBuf,
     about: Value,
 }
 
 /// The cases of this protocol; none, with a printed line, where there are no recordings.
-fn cases() -> Vec<Case> {
+pub fn cases() -> Vec<Case> {
     let Some(root) = std::env::var_os("QINGWAVE_RECORDINGS").map(PathBuf::from) else {
         println!("QINGWAVE_RECORDINGS is not set: recordings are skipped");
         return Vec::new();
@@ -33,8 +34,12 @@ fn cases() -> Vec<Case> {
 }
 
 impl Case {
-    fn read(&self, name: &str) -> Option<Vec<u8>> {
+    pub fn read(&self, name: &str) -> Option<Vec<u8>> {
         std::fs::read(self.folder.join(name)).ok()
+    }
+
+    pub fn meta(&self) -> Value {
+        serde_json::from_slice(&self.read("meta.json").unwrap()).unwrap()
     }
 
     #[track_caller]
@@ -161,7 +166,7 @@ fn requests_have_a_head_and_change_only_where_named() {
         }
         let body = Bytes::from(body);
         let head = read_head(&body, 64).unwrap_or_else(|error| panic!("{}: {error}", case.id));
-        super::head::check_against_a_dom(&body);
+        crate::wire::head::tests::chat::check_against_a_dom(&body);
         assert_eq!(
             head.splice(&body, &Splice { model: &head.model, include_usage: false, output_tokens_max: None }).as_ptr(),
             body.as_ptr()

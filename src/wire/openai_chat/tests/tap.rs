@@ -4,6 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::super::*;
+use crate::wire::ir::Outcome;
 use crate::wire::{Usage, sse};
 
 /// What a tap knows at the end.
@@ -89,6 +90,7 @@ const COUNTED: Usage = Usage {
     audio_out: 0,
     image_out: 0,
     web_searches: 0,
+    web_fetches: 0,
 };
 
 fn chunk(choice: &str) -> String {

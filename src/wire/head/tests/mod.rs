@@ -1,0 +1,5 @@
+//! Heads of all protocols, and what a splice changes in their bodies.
+
+pub(crate) mod chat;
+mod others;
+mod splice;
