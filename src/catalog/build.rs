@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::abilities::Abilities;
 use super::channel;
 use super::fields::Fields;
 use super::node::Node;
+use super::operations::{self, Operations};
 use super::overlay::{Entry, Merged};
 use super::price::{self, Markup};
 use super::problem::{Place, Problems, Way, suggestion};
@@ -17,9 +19,9 @@ use crate::pricing::{Meter, RateCard};
 
 /// The schema of catalog files that this code reads.
 const SCHEMA: u64 = 1;
-const MODALITIES: &[&str] = &["text"];
-const MEDIA: &[&str] = &["text", "image", "pdf", "audio", "video"];
-const ENDPOINTS: &[&str] = &["chat"];
+const MODALITIES: &[&str] = &["text", "embedding", "rerank", "moderation"];
+const MEDIA_IN: &[&str] = &["text", "image", "pdf", "audio", "video"];
+const MEDIA_OUT: &[&str] = &["text", "image", "pdf", "audio", "video", "vector", "scores", "labels"];
 const TOKENS_MAX: u64 = 100_000_000;
 
 const MODEL_FIELDS: &[&str] = &[
@@ -34,6 +36,8 @@ const MODEL_FIELDS: &[&str] = &[
     "modalities",
     "limits",
     "features",
+    "reasoning",
+    "sampling",
     "lifecycle",
     "knowledge",
     "open_weights",
@@ -191,13 +195,15 @@ fn read_model(entry: &Entry, context: &Context<'_>, names: &mut Names, problems:
     fields.boolean("open_weights", false, problems);
     let aliases = read_aliases(&fields, &entry.id, names, problems);
     let features = fields.texts("features", problems).into_iter().map(|(_, text)| Arc::from(text)).collect();
-    read_endpoints(&fields, context, problems);
-    read_modalities(&fields, problems);
+    let operations = operations::read(&fields, context, problems);
+    let images = read_modalities(&fields, problems);
     read_sources(&fields, entry.own, problems);
-    let (context_tokens, output_max) = read_limits(&fields, problems);
+    let (context_tokens, output_max) = read_limits(&fields, operations, problems);
+    let abilities = Abilities::of_model(&fields, images, output_max, problems);
     let (created, replacement) = read_lifecycle(&fields, context, problems);
-    let rates = read_price(&fields, &entry.id, enabled, context, problems);
-    let channels = channel::read_all(&fields, &entry.id, context, problems);
+    let rates = read_price(&fields, &entry.id, operations, enabled, context, problems);
+    let owner = channel::Owner { id: &entry.id, operations, output_max, abilities };
+    let channels = channel::read_all(&fields, &owner, context, problems);
     if !enabled {
         return None;
     }
@@ -209,6 +215,7 @@ fn read_model(entry: &Entry, context: &Context<'_>, names: &mut Names, problems:
         created,
         context: context_tokens,
         output_max,
+        operations,
         features,
         replacement: replacement.map(Arc::from),
         rates: rates?,
@@ -230,35 +237,22 @@ fn read_aliases(fields: &Fields<'_>, id: &str, names: &mut Names, problems: &mut
     aliases
 }
 
-fn read_endpoints(fields: &Fields<'_>, context: &Context<'_>, problems: &mut Problems) {
-    let Some(node) = fields.get("endpoints") else { return };
-    let way = Way::Field(fields.way, "endpoints");
-    let Some(endpoints) = Fields::open(node, &way, ENDPOINTS, problems) else { return };
-    for kind in ENDPOINTS {
-        let Some(node) = endpoints.get(kind) else { continue };
-        let way = Way::Field(&way, kind);
-        let Some(endpoint) = Fields::open(node, &way, &["input"], problems) else { continue };
-        let Some(input) = endpoint.text_needed("input", problems) else { continue };
-        if !context.merged.inputs.iter().any(|known| known == input) {
-            let hint = suggestion(input, context.merged.inputs.iter().map(String::as_str));
-            endpoint.problem("input", problems, format_args!("there is no inputs/{input}.json{hint}"));
-        }
-    }
-}
-
-fn read_modalities(fields: &Fields<'_>, problems: &mut Problems) {
-    let Some(node) = fields.get("modalities") else { return };
+/// Whether images go in; `None` where nothing is said of it.
+fn read_modalities(fields: &Fields<'_>, problems: &mut Problems) -> Option<bool> {
+    let node = fields.get("modalities")?;
     let way = Way::Field(fields.way, "modalities");
-    let Some(sides) = Fields::open(node, &way, &["in", "out"], problems) else { return };
-    for side in ["in", "out"] {
+    let sides = Fields::open(node, &way, &["in", "out"], problems)?;
+    for (side, media) in [("in", MEDIA_IN), ("out", MEDIA_OUT)] {
         let way = Way::Field(&way, side);
         for (at, (place, medium)) in sides.texts(side, problems).into_iter().enumerate() {
-            if !MEDIA.contains(&medium) {
-                let list = MEDIA.join(", ");
+            if !media.contains(&medium) {
+                let list = media.join(", ");
                 problems.add(place, &Way::Item(&way, at), format_args!("expected one of {list}, got {medium:?}"));
             }
         }
     }
+    sides.get("in")?;
+    Some(sides.texts("in", problems).iter().any(|(_, medium)| *medium == "image"))
 }
 
 /// A shipped model says where its facts come from and when they were seen.
@@ -278,21 +272,21 @@ fn read_sources(fields: &Fields<'_>, own: bool, problems: &mut Problems) {
     }
 }
 
-/// Context window and most output tokens.
-fn read_limits(fields: &Fields<'_>, problems: &mut Problems) -> (u64, u64) {
+/// Context window and most output tokens, which only a model that generates text must have.
+fn read_limits(fields: &Fields<'_>, operations: Operations, problems: &mut Problems) -> (u64, u64) {
     let Some(node) = fields.get("limits") else {
         fields.problem("limits", problems, "is missing: a call is held by them");
         return (0, 0);
     };
     let way = Way::Field(fields.way, "limits");
     let Some(limits) = Fields::open(node, &way, &["context", "max_output"], problems) else { return (0, 0) };
-    let mut limit = |name| {
-        if limits.get(name).is_none() {
+    let mut limit = |name, needed| {
+        if needed && limits.get(name).is_none() {
             limits.problem(name, problems, "is missing");
         }
         limits.integer(name, 1..=TOKENS_MAX, problems)
     };
-    let (context, output_max) = (limit("context"), limit("max_output"));
+    let (context, output_max) = (limit("context", true), limit("max_output", operations.generate()));
     if let (Some(context), Some(output_max)) = (context, output_max)
         && output_max > context
     {
@@ -313,10 +307,11 @@ fn read_lifecycle(fields: &Fields<'_>, context: &Context<'_>, problems: &mut Pro
     (created, read_replacement(&lifecycle, context.merged, problems))
 }
 
-/// An enabled model always has a price: tokens of both sides, or requests.
+/// An enabled model always has a price: tokens of the sides that it has, or requests.
 fn read_price(
     fields: &Fields<'_>,
     id: &str,
+    operations: Operations,
     enabled: bool,
     context: &Context<'_>,
     problems: &mut Problems,
@@ -328,12 +323,14 @@ fn read_price(
     let rows = fields.list("price", problems);
     let card = price::read_card(rows, id, markup, &Way::Field(fields.way, "price"), problems)?;
     let priced = |meter| card.rows().iter().any(|row| row.meter == meter);
-    let missing = match (priced(Meter::Requests), priced(Meter::InputTokens), priced(Meter::OutputTokens)) {
+    let output = priced(Meter::OutputTokens) || !operations.generate();
+    let missing = match (priced(Meter::Requests), priced(Meter::InputTokens), output) {
         (true, _, _) | (false, true, true) => None,
         (false, false, false) => {
             Some("has no price: an enabled model needs rows for input_tokens and output_tokens, or for requests")
         }
-        (false, false, true) => Some("has no row for input_tokens"),
+        (false, false, true) if operations.generate() => Some("has no row for input_tokens"),
+        (false, false, true) => Some("has no price: an enabled model needs a row for input_tokens or requests"),
         (false, true, false) => Some("has no row for output_tokens"),
     };
     if let Some(message) = missing.filter(|_| enabled) {

@@ -2,29 +2,55 @@
 
 use std::sync::Arc;
 
+use super::abilities::{self, Abilities};
 use super::build::Context;
 use super::fields::Fields;
 use super::node::{Node, Value};
+use super::operations::Operations;
 use super::price::{self, Markup};
 use super::problem::{Problems, Way, suggestion};
 use super::provider::{self, ReadProvider};
 use super::{Channel, ChannelState, Timeouts, is_short_id};
 use crate::pricing::RateCard;
-use crate::wire::Protocol;
+use crate::wire::{Operation, Protocol};
 
-/// Protocols that can be spoken to an upstream. Channels of others are shown as not served yet.
-const SPOKEN: &[Protocol] = &[Protocol::OpenAiChat];
 const PRIORITY_MAX: u64 = 1000;
 const WEIGHT_MAX: u64 = 1_000_000;
 const TIMEOUT_MS_MAX: u64 = 3_600_000;
 const UPSTREAM_BYTES_MAX: usize = 256;
 /// The id of the channel to the built-in upstream that a model gets where it has none that is ready.
 const BUILT_IN: &str = "demo";
-const CHANNEL_FIELDS: &[&str] =
-    &["id", "provider", "upstream", "protocol", "priority", "weight", "enabled", "timeouts", "cost"];
+const CHANNEL_FIELDS: &[&str] = &[
+    "id",
+    "provider",
+    "upstream",
+    "protocol",
+    "priority",
+    "weight",
+    "enabled",
+    "timeouts",
+    "cost",
+    "quirks",
+    "reasoning",
+    "sampling",
+    "vision",
+];
+
+/// The model that channels belong to.
+pub struct Owner<'a> {
+    pub id: &'a str,
+    pub operations: Operations,
+    pub output_max: u64,
+    pub abilities: Abilities,
+}
 
 /// The channels of a model, with one to the built-in upstream where the environment has it and none is ready.
-pub fn read_all(fields: &Fields<'_>, model: &str, context: &Context<'_>, problems: &mut Problems) -> Vec<Arc<Channel>> {
+pub fn read_all(
+    fields: &Fields<'_>,
+    model: &Owner<'_>,
+    context: &Context<'_>,
+    problems: &mut Problems,
+) -> Vec<Arc<Channel>> {
     let nodes = fields.list("channels", problems);
     if nodes.is_empty() {
         fields.problem("channels", problems, "a model needs at least one channel");
@@ -45,7 +71,7 @@ pub fn read_all(fields: &Fields<'_>, model: &str, context: &Context<'_>, problem
     if let Some(demo) = context.environment.demo
         && !channels.iter().any(|channel| channel.state == ChannelState::Ready)
     {
-        channels.push(Arc::new(built_in(model, demo)));
+        channels.push(Arc::new(built_in(model, channels.first().map(|first| &**first), demo)));
     }
     channels
 }
@@ -73,13 +99,13 @@ fn read_id<'n>(node: &'n Node, way: &Way<'_>, problems: &mut Problems) -> Option
 fn read_channel(
     node: &Node,
     id: &str,
-    model: &str,
+    model: &Owner<'_>,
     way: &Way<'_>,
     context: &Context<'_>,
     problems: &mut Problems,
 ) -> Option<Channel> {
     let fields = Fields::open(node, way, CHANNEL_FIELDS, problems)?;
-    let id = format!("{model}/{id}");
+    let id = format!("{}/{id}", model.id);
     let provider = read_provider(&fields, context, problems);
     let upstream = fields.text_needed("upstream", problems);
     if let Some(upstream) = upstream
@@ -94,12 +120,24 @@ fn read_channel(
     let timeouts = read_timeouts(&fields, problems);
     let rows = fields.list("cost", problems);
     let cost = price::read_card(rows, &id, Markup::NONE, &Way::Field(way, "cost"), problems);
+    let quirks = abilities::read_quirks(&fields, problems);
+    let abilities = model.abilities.of_channel(&fields, model.output_max, problems);
     let (provider, protocol) = (provider?, protocol?);
-    let state = match (enabled, SPOKEN.contains(&protocol), provider.ready) {
-        (false, _, _) => ChannelState::Disabled,
-        (true, false, _) => ChannelState::Unsupported,
-        (true, true, false) => ChannelState::Dormant,
-        (true, true, true) => ChannelState::Ready,
+    let asked = |operation| provider.provider.path(protocol, operation, upstream.unwrap_or_default(), false);
+    if model.operations != Operations::default() && model.operations.iter().all(|operation| asked(operation).is_none())
+    {
+        let names: Vec<&str> = model.operations.iter().map(Operation::as_str).collect();
+        let (protocol, provider, names) = (protocol.as_str(), &provider.provider.id, names.join(", "));
+        fields.problem(
+            "protocol",
+            problems,
+            format_args!("{protocol} at {provider} cannot be asked for any of the model's operations: {names}"),
+        );
+    }
+    let state = match (enabled, provider.ready) {
+        (false, _) => ChannelState::Disabled,
+        (true, false) => ChannelState::Dormant,
+        (true, true) => ChannelState::Ready,
     };
     Some(Channel {
         id: id.into(),
@@ -111,6 +149,11 @@ fn read_channel(
         state,
         timeouts,
         cost: cost?,
+        quirks: provider.provider.quirks.union(quirks),
+        account: provider.provider.account.clone(),
+        reasoning: abilities.reasoning,
+        sampling: abilities.sampling,
+        vision: abilities.vision,
     })
 }
 
@@ -154,13 +197,26 @@ fn read_timeouts(fields: &Fields<'_>, problems: &mut Problems) -> Timeouts {
     }
 }
 
-/// The channel of a model that could not be served otherwise, in `qingwave demo`.
-fn built_in(model: &str, demo: super::DemoAddresses) -> Channel {
+/// The channel of a model that could not be served otherwise, in `qingwave demo`. It is spoken to as the model's first channel
+/// is, so that the demo shows each vendor's own protocol.
+fn built_in(model: &Owner<'_>, first: Option<&Channel>, demo: super::DemoAddresses) -> Channel {
+    let protocol = first.map_or(Protocol::OpenAiChat, |first| first.protocol);
+    let provider = provider::built_in(demo, protocol);
+    let abilities = first.map_or(model.abilities, |first| Abilities {
+        reasoning: first.reasoning,
+        sampling: first.sampling,
+        vision: first.vision,
+    });
     Channel {
-        id: format!("{model}/{BUILT_IN}").into(),
-        provider: provider::built_in(demo),
+        id: format!("{}/{BUILT_IN}", model.id).into(),
+        quirks: first.map_or(provider.quirks, |first| first.quirks),
+        account: provider.account.clone(),
+        reasoning: abilities.reasoning,
+        sampling: abilities.sampling,
+        vision: abilities.vision,
+        provider,
         upstream_model: "ok".into(),
-        protocol: Protocol::OpenAiChat,
+        protocol,
         priority: 0,
         weight: 100,
         state: ChannelState::Ready,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::abilities::{show_quirks, show_reasoning};
 use super::price::show;
 use super::{Catalog, Channel, Model};
 use crate::pricing::{Meter, PriceRow, RateCard};
@@ -96,6 +97,8 @@ fn model_changes(old: &Model, new: &Model, lines: &mut Vec<String>) {
     }
     name_changes(id, &old.aliases, &new.aliases, "alias", lines);
     name_changes(id, &old.features, &new.features, "feature", lines);
+    let operations = |model: &Model| model.operations.iter().map(|o| Arc::from(o.as_str())).collect::<Vec<_>>();
+    name_changes(id, &operations(old), &operations(new), "operation", lines);
     let before: HashMap<&str, &Arc<Channel>> = old.channels.iter().map(|channel| (&*channel.id, channel)).collect();
     let after: HashMap<&str, &Arc<Channel>> = new.channels.iter().map(|channel| (&*channel.id, channel)).collect();
     for channel in &old.channels {
@@ -158,6 +161,20 @@ fn channel_changes(old: &Channel, new: &Channel, lines: &mut Vec<String>) {
     }
     if old.weight != new.weight {
         note("weight", &old.weight, &new.weight);
+    }
+    if old.quirks != new.quirks {
+        note("quirks", &show_quirks(old.quirks), &show_quirks(new.quirks));
+    }
+    if old.account != new.account {
+        note("account", &old.account, &new.account);
+    }
+    if old.reasoning != new.reasoning {
+        note("reasoning", &show_reasoning(old.reasoning), &show_reasoning(new.reasoning));
+    }
+    for (what, before, after) in [("sampling", old.sampling, new.sampling), ("vision", old.vision, new.vision)] {
+        if before != after {
+            note(what, &before, &after);
+        }
     }
     if old.timeouts != new.timeouts {
         lines.push(format!("channel {id}: timeouts changed"));

@@ -1,11 +1,14 @@
 //! Text → raw → validated `Catalog`: models, channels, providers. Must never know the file system.
 
+mod abilities;
 mod build;
 mod channel;
 mod diff;
 mod fields;
 mod node;
+mod operations;
 mod overlay;
+mod path;
 mod price;
 mod problem;
 mod provider;
@@ -18,10 +21,13 @@ use sha2::{Digest, Sha256};
 
 pub use diff::{diff, needs_force};
 pub use node::Trees;
+pub use operations::Operations;
+pub use path::Paths;
 pub use problem::{PROBLEMS_MAX, Problem};
 
 use crate::pricing::{PriceRow, RateCard};
 use crate::wire::Protocol;
+use crate::wire::ir::{Quirk, Quirks, ReasoningStyle};
 use crate::wire::openai_chat::OutputLimitField;
 
 /// One file of a catalog tree, as read by the shell. `path` is relative and only shown in problems.
@@ -63,8 +69,10 @@ pub struct Model {
     pub created: i64,
     /// Most tokens of input and output together.
     pub context: u64,
-    /// Most output tokens.
+    /// Most output tokens; 0 where it generates no text.
     pub output_max: u64,
+    /// What it can be asked to do.
+    pub operations: Operations,
     pub features: Vec<Arc<str>>,
     /// The model to go to, where this one is on its way out.
     pub replacement: Option<Arc<str>>,
@@ -84,6 +92,36 @@ pub struct Channel {
     pub state: ChannelState,
     pub timeouts: Timeouts,
     pub cost: RateCard,
+    /// The provider's and its own.
+    pub quirks: Quirks,
+    /// The group of channels whose models can read each other's signatures.
+    pub account: Arc<str>,
+    pub reasoning: ReasoningStyle,
+    /// `temperature`, `top_p`, `top_k` and penalties are taken.
+    pub sampling: bool,
+    /// Images are taken.
+    pub vision: bool,
+}
+
+impl Channel {
+    /// Whether a request written for one of the two is right for the other.
+    pub fn reads_the_same(&self, other: &Channel) -> bool {
+        self.protocol == other.protocol
+            && self.upstream_model == other.upstream_model
+            && self.quirks == other.quirks
+            && self.account == other.account
+            && self.reasoning == other.reasoning
+            && (self.sampling, self.vision) == (other.sampling, other.vision)
+    }
+
+    /// The field that carries an output limit where the client gave none.
+    pub const fn output_limit_field(&self) -> OutputLimitField {
+        if self.quirks.has(Quirk::MaxTokens) {
+            OutputLimitField::MaxTokens
+        } else {
+            OutputLimitField::MaxCompletionTokens
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +129,7 @@ pub enum ChannelState {
     Ready,
     /// Its provider's key is not configured.
     Dormant,
-    /// Its protocol or auth is not built yet.
+    /// What it needs is not built yet.
     Unsupported,
     Disabled,
 }
@@ -136,7 +174,12 @@ pub struct Provider {
     pub base_path: Arc<str>,
     pub http: UpstreamHttp,
     pub auth: Auth,
-    pub output_limit_field: OutputLimitField,
+    pub paths: Paths,
+    pub quirks: Quirks,
+    /// The group whose signatures its models can read: its own id unless the catalog says otherwise.
+    pub account: Arc<str>,
+    /// The `anthropic-version` of calls that were translated; others carry the client's.
+    pub anthropic_version: Arc<str>,
     /// PEM of a CA to trust beside the system's, for private upstreams.
     pub ca_pem: Option<Arc<str>>,
 }
@@ -152,7 +195,15 @@ pub enum UpstreamHttp {
 pub enum Auth {
     None,
     Bearer(SecretString),
-    Header { name: Arc<str>, secret: SecretString },
+    Header {
+        name: Arc<str>,
+        secret: SecretString,
+    },
+    /// In the query, see [`Provider::keyed`].
+    Query {
+        name: Arc<str>,
+        secret: SecretString,
+    },
 }
 
 /// What a name asks for.

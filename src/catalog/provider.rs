@@ -6,16 +6,36 @@ use core::net::SocketAddr;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::fields::Fields;
-use super::node::Value;
+use super::node::{Node, Value};
 use super::overlay::Entry;
 use super::problem::{Problems, Way};
-use super::{Auth, DemoAddresses, Environment, Provider, UpstreamHttp};
-use crate::wire::openai_chat::OutputLimitField;
+use super::{Auth, DemoAddresses, Environment, Paths, Provider, UpstreamHttp, abilities};
+use crate::wire::Protocol;
+use crate::wire::ir::{Quirk, Quirks};
 
-const FIELDS: &[&str] =
-    &["id", "name", "base_url", "http", "auth", "key", "output_limit_field", "ca", "allow_plain", "sources"];
+const FIELDS: &[&str] = &[
+    "id",
+    "name",
+    "base_url",
+    "http",
+    "paths",
+    "api_version",
+    "auth",
+    "key",
+    "account",
+    "quirks",
+    "output_limit_field",
+    "anthropic_version",
+    "ca",
+    "allow_plain",
+    "sources",
+];
+const ANTHROPIC_VERSION: &str = "2023-06-01";
+const VERSION_BYTES_MAX: usize = 64;
 const HOST_BYTES_MAX: usize = 253;
 const BASE_PATH_BYTES_MAX: usize = 256;
+/// Where the built-in upstream speaks all protocols but Gemini's.
+const DEMO_PATH: &str = "/v1";
 
 /// A provider and whether it can be called.
 #[derive(Debug, Clone)]
@@ -26,16 +46,23 @@ pub struct ReadProvider {
 }
 
 /// The built-in upstream as a provider, for models without a channel that is ready.
-pub fn built_in(addresses: DemoAddresses) -> Arc<Provider> {
+pub fn built_in(addresses: DemoAddresses, protocol: Protocol) -> Arc<Provider> {
+    let base_path = match protocol {
+        Protocol::OpenAiChat | Protocol::OpenAiResponses | Protocol::AnthropicMessages => DEMO_PATH,
+        Protocol::GeminiGenerate => "/v1beta",
+    };
     Arc::new(Provider {
         id: "demo".into(),
         host: addresses.answering.ip().to_string().into(),
         port: addresses.answering.port(),
         tls: false,
-        base_path: "/v1".into(),
+        base_path: base_path.into(),
         http: UpstreamHttp::H1,
         auth: Auth::None,
-        output_limit_field: OutputLimitField::MaxTokens,
+        paths: Paths::Plain,
+        quirks: Quirks::of(&[Quirk::MaxTokens]),
+        account: "demo".into(),
+        anthropic_version: ANTHROPIC_VERSION.into(),
         ca_pem: None,
     })
 }
@@ -49,7 +76,10 @@ pub fn read(entry: &Entry, environment: &Environment<'_>, problems: &mut Problem
     }
     fields.text("name", problems);
     let http = fields.word("http", &["h1", "h2"], problems);
-    let field = fields.word("output_limit_field", &["max_tokens", "max_completion_tokens"], problems);
+    let quirks = read_quirks(&fields, problems);
+    let account = read_account(&fields, problems).unwrap_or(&entry.id);
+    let anthropic_version = read_version(&fields, "anthropic_version", problems).unwrap_or(ANTHROPIC_VERSION);
+    let paths = read_paths(&fields, problems);
     let allow_plain = fields.boolean("allow_plain", false, problems);
     let target = read_target(&fields, allow_plain, environment, problems);
     let auth = read_auth(&fields, environment, problems);
@@ -64,13 +94,62 @@ pub fn read(entry: &Entry, environment: &Environment<'_>, problems: &mut Problem
         base_path: target.base_path.into(),
         http: target.http.unwrap_or(if http == Some("h2") { UpstreamHttp::H2 } else { UpstreamHttp::H1 }),
         auth: auth.unwrap_or(Auth::None),
-        output_limit_field: match field {
-            Some("max_completion_tokens") => OutputLimitField::MaxCompletionTokens,
-            _ => OutputLimitField::MaxTokens,
+        quirks: match paths {
+            Paths::Plain => quirks,
+            Paths::Azure { .. } => quirks.with(Quirk::Azure),
         },
+        paths,
+        account: account.into(),
+        anthropic_version: anthropic_version.into(),
         ca_pem,
     };
     Some(ReadProvider { provider: Arc::new(provider), ready })
+}
+
+/// The named quirks, and `max_tokens` unless the provider is known to take `max_completion_tokens`: few do.
+fn read_quirks(fields: &Fields<'_>, problems: &mut Problems) -> Quirks {
+    let quirks = abilities::read_quirks(fields, problems);
+    match fields.word("output_limit_field", &["max_tokens", "max_completion_tokens"], problems) {
+        Some("max_completion_tokens") => quirks,
+        _ => quirks.with(Quirk::MaxTokens),
+    }
+}
+
+fn read_account<'n>(fields: &Fields<'n>, problems: &mut Problems) -> Option<&'n str> {
+    let account = fields.text("account", problems)?;
+    if !super::is_short_id(account) {
+        let rule = "expected lower-case letters, digits, `.` and `-`, at most 63";
+        fields.problem("account", problems, format_args!("{rule}, got {account:?}"));
+    }
+    Some(account)
+}
+
+/// A version that stands in a header or a query.
+fn read_version<'n>(fields: &Fields<'n>, name: &str, problems: &mut Problems) -> Option<&'n str> {
+    let version = fields.text(name, problems)?;
+    let sound = !version.is_empty() && version.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    if !sound || version.len() > VERSION_BYTES_MAX {
+        fields.problem(name, problems, format_args!("expected a version such as \"2024-10-21\", got {version:?}"));
+    }
+    Some(version)
+}
+
+fn read_paths(fields: &Fields<'_>, problems: &mut Problems) -> Paths {
+    match fields.word("paths", &["plain", "azure"], problems) {
+        Some("azure") => {
+            if fields.get("api_version").is_none() {
+                fields.problem("api_version", problems, "is missing: `paths: azure` puts it into every path");
+            }
+            let api_version = read_version(fields, "api_version", problems).unwrap_or_default();
+            Paths::Azure { api_version: api_version.into() }
+        }
+        _ => {
+            if fields.get("api_version").is_some() {
+                fields.problem("api_version", problems, "means something only beside `paths: azure`");
+            }
+            Paths::Plain
+        }
+    }
 }
 
 struct Target {
@@ -103,7 +182,9 @@ fn read_target(
     }
 }
 
+/// `demo:h1`, with another path than `/v1` as `demo:h1/v1beta`.
 fn demo_target(name: &str, demo: Option<DemoAddresses>) -> Result<Target, &'static str> {
+    let (name, base_path) = name.find('/').map_or((name, DEMO_PATH), |at| name.split_at(at));
     let address = |pick: fn(DemoAddresses) -> SocketAddr| demo.map(pick);
     let (address, http) = match name {
         "h1" => (address(|demo| demo.answering), UpstreamHttp::H1),
@@ -115,7 +196,7 @@ fn demo_target(name: &str, demo: Option<DemoAddresses>) -> Result<Target, &'stat
         host: address.map_or_else(|| "127.0.0.1".to_owned(), |address| address.ip().to_string()),
         port: address.map_or(0, |address| address.port()),
         tls: false,
-        base_path: "/v1".to_owned(),
+        base_path: base_path_of(base_path)?.to_owned(),
         http: Some(http),
         ready: address.is_some(),
     })
@@ -140,12 +221,17 @@ fn parse_url(url: &str, allow_plain: bool) -> Result<Target, &'static str> {
             port.parse::<u16>().ok().filter(|port| *port > 0).ok_or("the port is not a number from 1 to 65535")?
         }
     };
+    let base_path = base_path_of(path)?;
+    Ok(Target { host: host.to_owned(), port, tls, base_path: base_path.to_owned(), http: None, ready: true })
+}
+
+fn base_path_of(path: &str) -> Result<&str, &'static str> {
     let base_path = path.trim_end_matches('/');
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/-._~".contains(&b);
     if base_path.len() > BASE_PATH_BYTES_MAX || !base_path.bytes().all(plain) || base_path.contains("//") {
         return Err("the path may hold letters, digits and `/-._~` only, without placeholders, query or fragment");
     }
-    Ok(Target { host: host.to_owned(), port, tls, base_path: base_path.to_owned(), http: None, ready: true })
+    Ok(base_path)
 }
 
 /// Host and port. An IPv6 address loses its brackets.
@@ -174,39 +260,64 @@ fn split_authority(authority: &str) -> Result<(&str, Option<&str>), &'static str
     Ok((host, port))
 }
 
+/// Where a key is shown to a provider.
+enum Carrier {
+    Bearer,
+    Header(Arc<str>),
+    Query(Arc<str>),
+}
+
 /// `Some(None)` where the key is not configured.
 fn read_auth(fields: &Fields<'_>, environment: &Environment<'_>, problems: &mut Problems) -> Option<Option<Auth>> {
-    let header = match fields.get("auth").map(|node| (&node.value, node)) {
-        None => None,
+    let carrier = match fields.get("auth").map(|node| (&node.value, node)) {
+        None => Carrier::Bearer,
         Some((Value::Text(text), _)) if text == "none" => {
             if fields.get("key").is_some() {
                 fields.problem("key", problems, "is given, but `auth` is none");
             }
             return Some(Some(Auth::None));
         }
-        Some((Value::Text(text), _)) if text == "bearer" => None,
-        Some((Value::Map(_), node)) => {
-            let way = Way::Field(fields.way, "auth");
-            let auth = Fields::open(node, &way, &["header"], problems)?;
+        Some((Value::Text(text), _)) if text == "bearer" => Carrier::Bearer,
+        Some((Value::Map(_), node)) => read_carrier(node, &Way::Field(fields.way, "auth"), problems)?,
+        Some((other, _)) => {
+            let expected = "expected none, bearer, {header: name} or {query: name}";
+            fields.problem("auth", problems, format_args!("{expected}, got {}", other.describe()));
+            return None;
+        }
+    };
+    let Some(secret) = read_reference(fields, "key", environment, problems)? else { return Some(None) };
+    Some(Some(match carrier {
+        Carrier::Bearer => Auth::Bearer(secret),
+        Carrier::Header(name) => Auth::Header { name, secret },
+        Carrier::Query(name) => Auth::Query { name, secret },
+    }))
+}
+
+fn read_carrier(node: &Node, way: &Way<'_>, problems: &mut Problems) -> Option<Carrier> {
+    let auth = Fields::open(node, way, &["header", "query"], problems)?;
+    match (auth.get("header"), auth.get("query")) {
+        (Some(_), None) => {
             let name = auth.text_needed("header", problems)?;
             if !is_header_name(name) {
                 auth.problem("header", problems, format_args!("{name:?} is not a header name in lower case"));
                 return None;
             }
-            Some(Arc::from(name))
+            Some(Carrier::Header(name.into()))
         }
-        Some((other, _)) => {
-            let got = other.describe();
-            fields.problem("auth", problems, format_args!("expected none, bearer or {{header: name}}, got {got}"));
-            return None;
+        (None, Some(_)) => {
+            let name = auth.text_needed("query", problems)?;
+            let sound = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) && name.len() <= 64;
+            if !sound {
+                auth.problem("query", problems, format_args!("{name:?} is not a name of letters, digits, `-` and `_`"));
+                return None;
+            }
+            Some(Carrier::Query(name.into()))
         }
-    };
-    let secret = read_reference(fields, "key", environment, problems)?;
-    Some(match (secret, header) {
-        (None, _) => None,
-        (Some(secret), None) => Some(Auth::Bearer(secret)),
-        (Some(secret), Some(name)) => Some(Auth::Header { name, secret }),
-    })
+        (Some(_), Some(_)) | (None, None) => {
+            problems.add(node.place, way, "expected either `header` or `query`");
+            None
+        }
+    }
 }
 
 /// A header that may carry a key: none of those that the gateway itself writes.

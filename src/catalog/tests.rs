@@ -3,7 +3,10 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::*;
+use crate::wire::Operation;
 
+mod abilities;
+mod paths;
 mod problems;
 mod shipped;
 
@@ -109,7 +112,7 @@ fn a_small_catalog_means_what_it_says() {
     let expected = [
         ("gpt-4o/openai", ChannelState::Ready, 0, 100),
         ("gpt-4o/local", ChannelState::Ready, 1, 5),
-        ("gpt-4o/msgs", ChannelState::Unsupported, 0, 100),
+        ("gpt-4o/msgs", ChannelState::Ready, 0, 100),
     ];
     assert_eq!(states, expected);
     let openai = &model.channels[0];
@@ -117,7 +120,7 @@ fn a_small_catalog_means_what_it_says() {
     assert_eq!((&*openai.provider.host, openai.provider.port, openai.provider.tls), ("api.openai.com", 443, true));
     assert_eq!(&*openai.provider.base_path, "/v1");
     assert!(matches!(&openai.provider.auth, Auth::Bearer(key) if key.expose_secret() == "secret"));
-    assert_eq!(openai.provider.output_limit_field, OutputLimitField::MaxCompletionTokens);
+    assert_eq!(openai.output_limit_field(), OutputLimitField::MaxCompletionTokens);
     assert_eq!((openai.cost.rows().len(), model.rates.rows().len()), (1, 3));
     assert_eq!(catalog.rev.len(), 12);
     assert_eq!(catalog.price_rows().map(|(_, rows)| rows.len()).sum::<usize>(), 4);
@@ -142,19 +145,19 @@ fn names_are_found_retired_or_near() {
 fn a_channel_without_its_key_is_dormant() {
     let catalog = compile(&small(), &Environment { secret: &no_key, demo: None }).unwrap();
     let states: Vec<_> = model(&catalog, "gpt-4o").channels.iter().map(|c| c.state).collect();
-    assert_eq!(states, [ChannelState::Dormant, ChannelState::Ready, ChannelState::Unsupported]);
+    assert_eq!(states, [ChannelState::Dormant, ChannelState::Ready, ChannelState::Ready]);
 }
 
 #[test]
 fn a_model_without_a_ready_channel_gets_the_built_in_upstream() {
-    let overlay = "models: {gpt-4o: {channels: {local: null}}}\n";
+    let overlay = "models: {gpt-4o: {channels: {local: null, msgs: null}}}\n";
     let files = with("conf/catalog.d/a.yaml", overlay);
     let catalog = compile(&files, &Environment { secret: &no_key, demo: Some(demo()) }).unwrap();
     let channel = model(&catalog, "gpt-4o").channels.last().unwrap();
     assert_eq!((&*channel.id, &*channel.provider.id, &*channel.upstream_model), ("gpt-4o/demo", "demo", "ok"));
     assert_eq!((channel.provider.port, channel.state), (4001, ChannelState::Ready));
     let with_key = compile(&files, &Environment { secret: &key_for_all, demo: Some(demo()) }).unwrap();
-    assert_eq!(model(&with_key, "gpt-4o").channels.len(), 2, "its own channel is ready");
+    assert_eq!(model(&with_key, "gpt-4o").channels.len(), 1, "its own channel is ready");
 }
 
 #[test]

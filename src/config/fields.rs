@@ -131,6 +131,17 @@ impl<'a> Fields<'a> {
         }
     }
 
+    pub fn boolean(&self, name: &str, default: bool) -> bool {
+        let Some(node) = self.find(name) else { return default };
+        match node.value() {
+            Value::Bool(value) => *value,
+            other => {
+                self.wrong(name, node, "true or false".to_owned(), other);
+                default
+            }
+        }
+    }
+
     pub fn choice<T: Copy>(&self, name: &str, default: T, choices: &[(&'static str, T)]) -> T {
         let Some(node) = self.find(name) else { return default };
         if let Value::Text(text) = node.value()

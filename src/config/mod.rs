@@ -27,6 +27,7 @@ pub struct Config {
     pub limits: Limits,
     pub ledger: Ledger,
     pub routing: Routing,
+    pub egress: Egress,
     pub log: Log,
     pub shutdown: Shutdown,
 }
@@ -90,6 +91,13 @@ pub struct Routing {
     pub idle_ms: u64,
     /// Reserved: accepted and checked, without effect.
     pub keepalive_after_ms: u64,
+}
+
+/// What is fetched for clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Egress {
+    /// URLs of clients may lead to addresses that are not public.
+    pub allow_private: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,6 +167,7 @@ impl Config {
                 idle_ms: 60_000,
                 keepalive_after_ms: 20_000,
             },
+            egress: Egress { allow_private: false },
             log: Log { level: "info".to_owned(), format: LogFormat::Text },
             shutdown: Shutdown { grace_ms: 30_000 },
         }

@@ -11,8 +11,8 @@ use super::fields::{Fields, Found, PROBLEMS_MAX, Problems};
 use super::secret::Reference;
 use super::tree::{self, Place};
 use super::{
-    Config, Durability, Ledger, Limits, Log, LogFormat, Policy, Refused, Routing, Secrets, Shutdown, TEXT_BYTES_MAX,
-    Tls, report,
+    Config, Durability, Egress, Ledger, Limits, Log, LogFormat, Policy, Refused, Routing, Secrets, Shutdown,
+    TEXT_BYTES_MAX, Tls, report,
 };
 use crate::catalog::Problem;
 
@@ -53,6 +53,8 @@ pub const SCHEMA: &[&str] = &[
     "routing.first_content_ms",
     "routing.idle_ms",
     "routing.keepalive_after_ms",
+    "egress",
+    "egress.allow_private",
     "log",
     "log.level",
     "log.format",
@@ -101,6 +103,7 @@ fn take(top: &Fields<'_>, folder: &Path, resolve: Resolve<'_>) -> Config {
         limits: limits(&top.section("limits."), default.limits),
         ledger: ledger(&top.section("ledger."), default.ledger),
         routing: routing(&top.section("routing."), default.routing),
+        egress: Egress { allow_private: top.section("egress.").boolean("allow_private", default.egress.allow_private) },
         log: log(&top.section("log."), default.log),
         shutdown: Shutdown {
             grace_ms: top.section("shutdown.").integer("grace_ms", default.shutdown.grace_ms, 0..=HOUR_MS),

@@ -79,6 +79,7 @@ limits: {body_bytes_max: 1024, media_body_bytes_max: 1025, bodies_bytes_total: 1
   uri_bytes_max: 256, json_depth_max: 4, header_ms: 100, body_idle_ms: 101, connections_max: 2, connections_per_address_max: 1}
 ledger: {durability: power, policy: strict, day_zone: UTC, journal_bytes_max: 16777216}
 routing: {attempts_max: 1, connect_ms: 10, first_content_ms: 11, idle_ms: 12, keepalive_after_ms: 1000}
+egress: {allow_private: true}
 log: {level: 'warn,qingwave=debug', format: json}\nshutdown: {grace_ms: 0}\n";
     let asked = RefCell::new(Vec::new());
     let resolve = |reference: &str| {
@@ -115,6 +116,7 @@ log: {level: 'warn,qingwave=debug', format: json}\nshutdown: {grace_ms: 0}\n";
     let routing =
         Routing { attempts_max: 1, connect_ms: 10, first_content_ms: 11, idle_ms: 12, keepalive_after_ms: 1000 };
     assert_eq!(config.routing, routing);
+    assert!(config.egress.allow_private && !Config::defaults().egress.allow_private);
     assert_eq!(config.log, Log { level: "warn,qingwave=debug".into(), format: LogFormat::Json });
     assert_eq!(config.shutdown, Shutdown { grace_ms: 0 });
 }
@@ -165,6 +167,7 @@ fn wrong_values_say_what_was_expected() {
         ("limits: {body_bytes_max: 1_024}", "got \"1_024\""),
         ("ledger: {durability: yes}", "expected process or power, got \"yes\""),
         ("ledger: {day_zone: Mars/Olympus}", "expected a time zone that this machine knows"),
+        ("egress: {allow_private: yes}", "egress.allow_private: expected true or false, got \"yes\""),
         ("log: {level: inof}", "expected one of off, error, warn, info, debug, trace, got \"inof\""),
         ("log: {level: 'a=nonsense'}", "log.level: "),
         ("tls: {cert_file: a}", "tls.key_file: missing: TLS needs both"),

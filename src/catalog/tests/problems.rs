@@ -224,6 +224,46 @@ fn problems_of_providers_are_named_where_they_are() {
             "auth: {header: Host}, key: 'env:A'}",
             "5:68: providers[local].auth.header: \"Host\" is not a header name in lower case",
         ),
+        (
+            "auth: none}",
+            "auth: {header: x, query: y}, key: 'env:A'}",
+            "5:59: providers[local].auth: expected either `header` or `query`",
+        ),
+        (
+            "auth: none}",
+            "auth: {query: 'a b'}, key: 'env:A'}",
+            "5:67: providers[local].auth.query: \"a b\" is not a name of letters, digits, `-` and `_`",
+        ),
+        (
+            "auth: none}",
+            "auth: token, key: 'env:A'}",
+            "5:59: providers[local].auth: expected none, bearer, {header: name} or {query: name}, got text \"token\"",
+        ),
+        (
+            "'demo:h1', auth: none}",
+            "'demo:h1', auth: none, paths: azure}",
+            "6:3: providers[house].api_version: is missing: `paths: azure` puts it into every path",
+        ),
+        (
+            "auth: none}",
+            "auth: none, api_version: v1}",
+            "5:78: providers[local].api_version: means something only beside `paths: azure`",
+        ),
+        (
+            "auth: none}",
+            "auth: none, anthropic_version: 'a b'}",
+            "5:84: providers[local].anthropic_version: expected a version such as \"2024-10-21\", got \"a b\"",
+        ),
+        (
+            "auth: none}",
+            "auth: none, account: 'A b'}",
+            "5:74: providers[local].account: expected lower-case letters, digits, `.` and `-`, at most 63, got \"A b\"",
+        ),
+        (
+            "auth: none}",
+            "auth: none, quirks: [short_call_id]}",
+            "5:74: providers[local].quirks[0]: \"short_call_id\" is not a quirk; did you mean \"short_call_ids\"?",
+        ),
         ("auth: none}", "auth: none, key: 'env:A'}", "5:70: providers[local].key: is given, but `auth` is none"),
         ("auth: none}", "auth: none, ca: ca.pem}", "5:69: providers[local].ca: expected file:path"),
         (
