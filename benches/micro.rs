@@ -98,6 +98,7 @@ fn ledger(folder: &std::path::Path, durability: Durability) -> (Ledger, Arc<Prin
     let funds = Amount::parse(FUNDS).expect("the funds are an amount");
     ledger.fund("acc-bench", funds, "bench").expect("a new account can be funded");
     let key = NewKey {
+        strict_parameters: false,
         account: "acc-bench".to_owned(),
         name: "benchmark".to_owned(),
         models: None,

@@ -7,11 +7,13 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use memchr::memmem;
+use qingwave::wire::Protocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
 use super::process::Cpu;
+use super::workload::Ask;
 
 /// A call that takes longer has failed.
 const CALL_MAX: Duration = Duration::from_secs(60);
@@ -24,6 +26,8 @@ const STAMP_DIGITS: usize = 20;
 pub struct Calls {
     pub address: SocketAddr,
     pub request: Vec<u8>,
+    /// What every answer holds that is complete.
+    mark: &'static [u8],
     pub stream: bool,
     pub connections: usize,
 }
@@ -41,13 +45,33 @@ pub struct Sample {
     pub cpu: Cpu,
 }
 
-pub fn request(address: SocketAddr, key: Option<&str>, body: &[u8]) -> Vec<u8> {
-    let key = key.map(|key| format!("authorization: Bearer {key}\r\n")).unwrap_or_default();
-    let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: {address}\r\naccept: */*\r\ncontent-type: application/json\r\n{key}content-length: {}\r\n\r\n",
-        body.len()
-    );
-    [head.as_bytes(), body].concat()
+impl Calls {
+    pub fn new(address: SocketAddr, key: Option<&str>, ask: &Ask, connections: usize) -> Calls {
+        let key = key.map(|key| format!("authorization: Bearer {key}\r\n")).unwrap_or_default();
+        let version = match ask.protocol {
+            Protocol::AnthropicMessages => "anthropic-version: 2023-06-01\r\n",
+            Protocol::OpenAiChat | Protocol::OpenAiResponses | Protocol::GeminiGenerate => "",
+        };
+        let head = format!(
+            "POST {} HTTP/1.1\r\nhost: {address}\r\naccept: */*\r\ncontent-type: application/json\r\n{version}{key}content-length: {}\r\n\r\n",
+            ask.path,
+            ask.body.len()
+        );
+        let request = [head.as_bytes(), &ask.body].concat();
+        Calls { address, request, mark: mark(ask.protocol, ask.stream), stream: ask.stream, connections }
+    }
+}
+
+/// Only an answer that came to its end has it.
+const fn mark(protocol: Protocol, stream: bool) -> &'static [u8] {
+    match (protocol, stream) {
+        (Protocol::OpenAiChat, true) => b"data: [DONE]",
+        (Protocol::OpenAiResponses, true) => b"\"response.completed\"",
+        (Protocol::AnthropicMessages, true) => b"\"message_stop\"",
+        (Protocol::OpenAiChat | Protocol::OpenAiResponses, false) => b"\"total_tokens\"",
+        (Protocol::AnthropicMessages, false) => b"\"output_tokens\"",
+        (Protocol::GeminiGenerate, _) => b"\"totalTokenCount\"",
+    }
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
@@ -164,7 +188,7 @@ async fn call(calls: &Calls, connection: &mut Option<Connection>) -> io::Result<
         Some(connection) => connection,
         None => connection.insert(Connection::open(calls.address).await?),
     };
-    tokio::time::timeout(CALL_MAX, connection.call(&calls.request, calls.stream)).await?
+    tokio::time::timeout(CALL_MAX, connection.call(calls)).await?
 }
 
 async fn open_stream(calls: Calls) -> io::Result<Connection> {
@@ -211,9 +235,9 @@ impl Connection {
         }
     }
 
-    async fn call(&mut self, request: &[u8], stream: bool) -> io::Result<Answer> {
+    async fn call(&mut self, calls: &Calls) -> io::Result<Answer> {
         self.read.clear();
-        self.stream.write_all(request).await?;
+        self.stream.write_all(&calls.request).await?;
         let (head_bytes, status, length) = loop {
             self.read_more().await?;
             if let Some(head) = parse_head(&self.read)? {
@@ -233,8 +257,7 @@ impl Connection {
             }
             self.read_more().await?;
         }
-        let expected: &[u8] = if stream { b"data: [DONE]" } else { b"\"total_tokens\"" };
-        if status != 200 || memmem::rfind(&self.read, expected).is_none() {
+        if status != 200 || memmem::rfind(&self.read, calls.mark).is_none() {
             return Err(io::Error::other(format!("not the answer: {:.400}", String::from_utf8_lossy(&self.read))));
         }
         Ok(answer)

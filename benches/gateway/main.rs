@@ -39,7 +39,8 @@ pub struct Options {
     /// Seconds of load before they begin.
     #[arg(long, default_value_t = 0.7)]
     warmup: f64,
-    /// Workloads, separated by commas: whole, body80k, body1m, stream, paced, idle, burst.
+    /// Workloads, separated by commas: whole, body80k, body1m, stream, paced, idle, burst; translated ones by client, upstream
+    /// and shape (chat-messages-whole, messages-chat-stream, chat-gemini-image ...); `native` and `translated` for all of a kind.
     #[arg(long, value_delimiter = ',')]
     workloads: Vec<String>,
     /// Targets, separated by commas: gateway, bare, nginx, direct. Those that cannot start are left out, and said so.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::workload::WORKLOADS;
+use super::workload::{EVENTS, WORKLOADS};
 
 /// What ratios are taken to, and who has to hold the limits.
 const BASE: &str = "bare";
@@ -37,12 +37,20 @@ enum Rule {
     Ratio,
     /// More than bare Pingora by this much.
     More,
+    /// The same for each event of the stream.
+    MorePerEvent,
     /// The figure itself.
     Value,
 }
 
+/// A translated call, to bare Pingora that does the same upstream traffic.
+const TRANSLATED: f64 = 1.6;
+const TRANSLATED_IMAGE: f64 = 1.9;
+/// CPU microseconds that the gateway adds for each event of a translated stream.
+const EVENT_US: f64 = 4.0;
+
 /// The project's limits: workload, metric, rule, limit.
-const LIMITS: [(&str, &str, Rule, f64); 8] = [
+const LIMITS: [(&str, &str, Rule, f64); 24] = [
     ("whole", "cpu_us", Rule::Ratio, 1.25),
     ("stream", "cpu_us", Rule::Ratio, 1.25),
     ("body1m", "cpu_us", Rule::Ratio, 1.25),
@@ -51,6 +59,22 @@ const LIMITS: [(&str, &str, Rule, f64); 8] = [
     ("idle", "stream_kb", Rule::Ratio, 1.2),
     ("burst", "cpu_grows", Rule::Value, 1.1),
     ("burst", "rss_grows", Rule::Value, 1.3),
+    ("chat-messages-whole", "cpu_us", Rule::Ratio, TRANSLATED),
+    ("chat-messages-stream", "cpu_us", Rule::Ratio, TRANSLATED),
+    ("chat-messages-stream", "cpu_us", Rule::MorePerEvent, EVENT_US),
+    ("chat-messages-image", "cpu_us", Rule::Ratio, TRANSLATED_IMAGE),
+    ("chat-responses-whole", "cpu_us", Rule::Ratio, TRANSLATED),
+    ("chat-responses-stream", "cpu_us", Rule::Ratio, TRANSLATED),
+    ("chat-responses-stream", "cpu_us", Rule::MorePerEvent, EVENT_US),
+    ("chat-responses-image", "cpu_us", Rule::Ratio, TRANSLATED_IMAGE),
+    ("chat-gemini-whole", "cpu_us", Rule::Ratio, TRANSLATED),
+    ("chat-gemini-stream", "cpu_us", Rule::Ratio, TRANSLATED),
+    ("chat-gemini-stream", "cpu_us", Rule::MorePerEvent, EVENT_US),
+    ("chat-gemini-image", "cpu_us", Rule::Ratio, TRANSLATED_IMAGE),
+    ("messages-chat-whole", "cpu_us", Rule::Ratio, TRANSLATED),
+    ("messages-chat-stream", "cpu_us", Rule::Ratio, TRANSLATED),
+    ("messages-chat-stream", "cpu_us", Rule::MorePerEvent, EVENT_US),
+    ("messages-chat-image", "cpu_us", Rule::Ratio, TRANSLATED_IMAGE),
 ];
 
 /// What one target did in one workload and round.
@@ -136,14 +160,17 @@ impl Report {
         by_thread.into_iter().filter_map(|(thread, us)| Some((thread, median(us)?))).collect()
     }
 
+    /// How much more the gateway has than bare Pingora.
+    fn more(&self, workload: &'static str, metric: &str) -> Option<f64> {
+        Some(self.median(workload, JUDGED, metric)? - self.median(workload, BASE, metric)?)
+    }
+
     fn judged(&self) -> Vec<Judged> {
         let judge = |&(workload, metric, rule, limit)| {
             let value = match rule {
                 Rule::Ratio => median(self.ratios(workload, JUDGED, metric)),
-                Rule::More => {
-                    let base = self.median(workload, BASE, metric);
-                    self.median(workload, JUDGED, metric).zip(base).map(|(own, base)| own - base)
-                }
+                Rule::More => self.more(workload, metric),
+                Rule::MorePerEvent => self.more(workload, metric).map(|more| more / EVENTS),
                 Rule::Value => self.median(workload, JUDGED, metric),
             }?;
             Some(Judged { workload, metric, rule, value, limit })
@@ -163,7 +190,7 @@ impl Report {
 
     pub fn json(&self) -> Value {
         let mut rows = Vec::new();
-        for workload in WORKLOADS {
+        for workload in &WORKLOADS {
             for target in self.targets(workload.name) {
                 let mut medians = serde_json::Map::new();
                 let mut ratios = serde_json::Map::new();
@@ -202,6 +229,7 @@ impl Rule {
         match self {
             Rule::Ratio => "ratio to bare Pingora",
             Rule::More => "more than bare Pingora",
+            Rule::MorePerEvent => "more than bare Pingora for each event",
             Rule::Value => "value",
         }
     }
@@ -226,7 +254,7 @@ impl fmt::Display for Report {
         for line in &self.left_out {
             writeln!(f, "left out: {line}")?;
         }
-        for workload in WORKLOADS {
+        for workload in &WORKLOADS {
             let targets = self.targets(workload.name);
             if !targets.is_empty() {
                 writeln!(f, "\n{}: {}", workload.name, workload.says)?;
@@ -242,7 +270,7 @@ impl fmt::Display for Report {
             let verdict = if one.holds() { "holds" } else { "EXCEEDED" };
             writeln!(
                 f,
-                "  {:8} {:13} {:7.2} of {:5.2}  {verdict} ({})",
+                "  {:22} {:13} {:7.2} of {:5.2}  {verdict} ({})",
                 one.workload,
                 one.metric,
                 one.value,

@@ -8,7 +8,7 @@ use super::load::{self, Calls, Sample};
 use super::process::{self, Tracer};
 use super::report::{Figures, Report};
 use super::target::{Kind, Target, Upstream, pin_load};
-use super::workload::{self, WORKLOADS, Workload};
+use super::workload::{self, Ask, WORKLOADS, Workload};
 
 /// Calls over which system calls are counted.
 const TRACED_CALLS: usize = 4000;
@@ -43,15 +43,19 @@ pub fn run(options: &Options) -> io::Result<Report> {
 }
 
 fn chosen(options: &Options) -> io::Result<Vec<&'static Workload>> {
-    static ALL: [Workload; 7] = WORKLOADS;
-    let known = |name: &String| ALL.iter().any(|workload| workload.name == name);
+    let named = |name: &str, workload: &Workload| match name {
+        "native" => !workload.is_translated(),
+        "translated" => workload.is_translated(),
+        name => name == workload.name,
+    };
+    let known = |name: &String| WORKLOADS.iter().any(|workload| named(name, workload));
     if let Some(unknown) = options.workloads.iter().find(|name| !known(name)) {
         return Err(io::Error::other(format!("there is no workload {unknown:?}")));
     }
     let wanted = |workload: &&Workload| {
-        options.workloads.is_empty() || options.workloads.iter().any(|name| name == workload.name)
+        options.workloads.is_empty() || options.workloads.iter().any(|name| named(name, workload))
     };
-    Ok(ALL.iter().filter(wanted).collect())
+    Ok(WORKLOADS.iter().filter(wanted).collect())
 }
 
 struct Run<'a> {
@@ -73,18 +77,12 @@ impl Run<'_> {
         }
     }
 
-    fn calls(&self, target: &Target, body: &[u8], stream: bool) -> Calls {
-        Calls {
-            address: target.address,
-            request: load::request(target.address, target.key.as_deref(), body),
-            stream,
-            connections: self.workload.connections,
-        }
+    fn calls(&self, target: &Target, ask: &Ask) -> Calls {
+        Calls::new(target.address, target.key.as_deref(), ask, self.workload.connections)
     }
 
     fn closed_loop(&self, target: &Target) -> Figures {
-        let body = self.workload.body(target.kind == Kind::Gateway);
-        let calls = self.calls(target, &body, self.workload.stream);
+        let calls = self.calls(target, &self.workload.ask(target.kind == Kind::Gateway));
         let sample = load::measure(&calls, self.options.warmup, self.options.seconds, || process::cpu(target.pid));
         let mut figures = Figures::default();
         if self.workload.kind == workload::Kind::Paced {
@@ -109,8 +107,7 @@ impl Run<'_> {
     }
 
     fn idle(&self, target: &Target) -> io::Result<Figures> {
-        let body = self.workload.body(target.kind == Kind::Gateway);
-        let calls = self.calls(target, &body, true);
+        let calls = self.calls(target, &self.workload.ask(target.kind == Kind::Gateway));
         // One stream first: what is set up once is not counted to each.
         let mut errors = load::hold_streams(&calls, 1, || {});
         let before = process::rss_kb(target.pid);
@@ -124,11 +121,11 @@ impl Run<'_> {
 
     fn burst(&self, target: &Target) -> io::Result<Figures> {
         let is_gateway = target.kind == Kind::Gateway;
-        let calls = self.calls(target, &Workload::loop_body(is_gateway), false);
+        let calls = self.calls(target, &Workload::ask_whole(is_gateway));
         let measure = || load::measure(&calls, self.options.warmup, self.options.seconds, || process::cpu(target.pid));
         let before = measure();
         let rss_before = process::rss_kb(target.pid);
-        let mut streams = self.calls(target, &self.workload.burst_body(is_gateway), true);
+        let mut streams = self.calls(target, &self.workload.ask_burst(is_gateway));
         streams.connections = self.options.burst_streams;
         let burst_errors = load::exactly(&streams, self.options.burst_streams);
         std::thread::sleep(SETTLE);

@@ -8,11 +8,12 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use qingwave::demo::Demo;
+use qingwave::wire::Protocol;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::Options;
-use super::workload::WORKLOADS;
+use super::workload::{OUTPUT_TOKENS_MAX, WORKLOADS};
 
 const START_MAX: Duration = Duration::from_secs(30);
 const ADMIN_KEY: &str = "bench-admin-key-of-this-run-only";
@@ -247,17 +248,22 @@ fn write_gateway_files(folder: &Path, listen: SocketAddr, admin: SocketAddr, ups
     fs::write(catalog.join("catalog.yaml"), "schema: 1\nversion: \"1\"\ncurrency: USD\n")?;
     fs::write(
         catalog.join("providers.yaml"),
-        format!("- {{id: bench, base_url: 'http://{upstream}/v1', auth: none}}\n"),
+        format!(
+            "- {{id: bench, base_url: 'http://{upstream}/v1', auth: none}}
+- {{id: bench-gemini, base_url: 'http://{upstream}/v1beta', auth: none}}
+"
+        ),
     )?;
     fs::write(catalog.join("retired.yaml"), "[]\n")?;
     fs::write(catalog.join("inputs/chat@1.json"), "{}\n")?;
     let mut models = String::new();
     let mut known = Vec::new();
-    for workload in WORKLOADS {
+    for workload in &WORKLOADS {
         if known.contains(&workload.model) {
             continue;
         }
         known.push(workload.model);
+        let provider = if workload.upstream == Protocol::GeminiGenerate { "bench-gemini" } else { "bench" };
         models += &format!(
             "- id: {}
   vendor: bench
@@ -265,17 +271,20 @@ fn write_gateway_files(folder: &Path, listen: SocketAddr, admin: SocketAddr, ups
   modality: text
   endpoints: {{chat: {{input: chat@1}}}}
   modalities: {{in: [text, image], out: [text]}}
-  limits: {{context: 10000000, max_output: 16384}}
+  limits: {{context: 10000000, max_output: {OUTPUT_TOKENS_MAX}}}
   features: [streaming, tools, vision]
   lifecycle: {{released: \"2026-01-01\"}}
   price:
     - {{meter: input_tokens, per: 1M, usd: \"2.50\"}}
     - {{meter: output_tokens, per: 1M, usd: \"10.00\"}}
   channels:
-    - {{id: bench, provider: bench, upstream: {}, protocol: openai.chat}}
+    - {{id: bench, provider: {provider}, upstream: {}, protocol: {}}}
   sources: [{{ref: \"this benchmark\", seen: \"2026-11-24\"}}]
 ",
-            workload.model, workload.model, workload.upstream_model
+            workload.model,
+            workload.model,
+            workload.upstream_model,
+            workload.upstream.as_str()
         );
     }
     fs::write(catalog.join("models/bench.yaml"), models)?;

@@ -40,6 +40,8 @@ struct KeyBody {
     name: String,
     models: Option<Vec<String>>,
     policy: Option<String>,
+    #[serde(default)]
+    strict_parameters: bool,
     expires_at: Option<Time>,
 }
 
@@ -74,7 +76,15 @@ impl KeyBody {
                     .ok_or_else(|| invalid("expires_at", "expected Unix milliseconds or an RFC 3339 time"))?,
             ),
         };
-        Ok(NewKey { account: self.account, name: self.name, models: self.models, policy, expires_at_ms })
+        let strict_parameters = self.strict_parameters;
+        Ok(NewKey {
+            account: self.account,
+            name: self.name,
+            models: self.models,
+            policy,
+            strict_parameters,
+            expires_at_ms,
+        })
     }
 }
 

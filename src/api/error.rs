@@ -3,6 +3,9 @@
 
 use serde_json::json;
 
+use crate::wire::Protocol;
+use crate::wire::ir::UpstreamError;
+
 /// A stable code of the contract. Clients branch on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -139,6 +142,8 @@ pub struct ClientError {
     pub allow: Option<&'static str>,
     /// The model that replaces a retired one: `x-qingwave-replacement`.
     pub replacement: Option<std::sync::Arc<str>>,
+    /// Whose shape the body has.
+    protocol: Protocol,
 }
 
 impl ClientError {
@@ -151,7 +156,14 @@ impl ClientError {
             retry_after_s: None,
             allow: None,
             replacement: None,
+            protocol: Protocol::OpenAiChat,
         }
+    }
+
+    /// Told in the shape of a protocol.
+    pub fn shaped(mut self, protocol: Protocol) -> ClientError {
+        self.protocol = protocol;
+        self
     }
 
     pub fn param(mut self, param: impl Into<String>) -> ClientError {
@@ -175,6 +187,32 @@ impl ClientError {
         self
     }
 
+    /// The status as a protocol has it: Anthropic says 529 where nobody can answer at the moment.
+    pub fn status_for(&self, protocol: Protocol) -> u16 {
+        match (protocol, self.code) {
+            (Protocol::AnthropicMessages, Code::NoHealthyChannel) => 529,
+            _ => self.status,
+        }
+    }
+
+    /// The body in the shape of the caller's protocol.
+    pub fn body_for(&self, protocol: Protocol, request_id: &str) -> Vec<u8> {
+        match protocol {
+            Protocol::OpenAiChat | Protocol::OpenAiResponses => self.body(),
+            Protocol::AnthropicMessages | Protocol::GeminiGenerate => {
+                let error = UpstreamError {
+                    message: self.message.clone(),
+                    code: Some(self.code.as_str().to_owned()),
+                    param: self.param.clone(),
+                    status: Some(self.status),
+                    retry_after_ms: self.retry_after_s.map(|seconds| seconds.saturating_mul(1000)),
+                    ..UpstreamError::default()
+                };
+                (protocol.dialect().write_error)(&error, self.status_for(protocol), request_id)
+            }
+        }
+    }
+
     /// The body in OpenAI's shape: `{"error":{message,type,param,code}}`.
     pub fn body(&self) -> Vec<u8> {
         openai_error(&self.message, self.status, self.param.as_deref(), self.code.as_str())
@@ -191,7 +229,7 @@ pub fn openai_error(message: &str, status: u16, param: Option<&str>, code: &str)
 impl axum::response::IntoResponse for ClientError {
     fn into_response(self) -> axum::response::Response {
         let mut response = axum::response::Response::builder()
-            .status(self.status)
+            .status(self.status_for(self.protocol))
             .header("content-type", "application/json")
             .header("cache-control", "no-store");
         if let Some(seconds) = self.retry_after_s {
@@ -206,7 +244,7 @@ impl axum::response::IntoResponse for ClientError {
         if let Some(model) = &self.replacement {
             response = response.header("x-qingwave-replacement", &**model);
         }
-        response.body(self.body().into()).expect("status and headers are valid")
+        response.body(self.body_for(self.protocol, "").into()).expect("status and headers are valid")
     }
 }
 

@@ -6,9 +6,10 @@ mod body;
 pub mod credentials;
 pub mod error;
 mod export;
+mod listing;
 pub mod models;
 mod operations;
-mod params;
+pub mod params;
 mod respond;
 mod usage;
 
@@ -67,6 +68,14 @@ pub fn public_router(state: Arc<State>) -> axum::Router {
         .route("/v1/models", get(models::list))
         // An alias holds a slash, sent raw or as %2F.
         .route("/v1/models/{*id}", get(models::show))
+        .route("/v1beta/models", get(models::list))
+        .route("/v1beta/models/{*id}", get(models::show))
+        .route("/v1/beta/models", get(models::list))
+        .route("/v1/beta/models/{*id}", get(models::show))
+        .route("/models", get(models::list))
+        .route("/models/{*id}", get(models::show))
+        .route("/api/hello", get(respond::hello))
+        .route("/v1/responses/{*id}", axum::routing::any(respond::stored_response))
         .route("/v1/usage", get(usage::list))
         .route("/v1/usage.csv", get(usage::csv))
         .route("/v1/wallet", get(usage::wallet))

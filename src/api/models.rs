@@ -1,24 +1,41 @@
-//! `GET /v1/models` and `/v1/models/{id}` in OpenAI's listing shape, with our own fields beside. Public: no key is asked.
+//! `GET /v1/models` and `/v1/models/{id}`: OpenAI's listing shape with our own fields beside, Anthropic's, or Gemini's, by
+//! the caller. Public: no key is asked.
 
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, State as Extract};
+use http::{HeaderMap, Uri};
 use serde_json::{Value, json};
 
 use super::State;
 use super::error::{ClientError, Code};
+use super::listing;
 use super::params::{Id, Params};
 use super::respond::{self, Answer, shown};
 use crate::catalog::{Catalog, ChannelState, Lookup, Model};
 use crate::pricing::{Amount, PriceRow};
+use crate::wire::Protocol;
 
 /// Lists what can be called now; `?all=true` lists everything.
-pub async fn list(Extract(state): Extract<Arc<State>>, RawQuery(query): RawQuery) -> Answer {
-    let all = wants_all(query.as_deref())?;
+pub async fn list(
+    Extract(state): Extract<Arc<State>>,
+    uri: Uri,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let protocol = listing::protocol_of(&headers, uri.path());
+    let query = query.as_deref();
     let catalog = state.catalog.load();
-    let data: Vec<Value> =
-        catalog.models().iter().filter(|model| all || available(model)).map(|model| card(model)).collect();
-    respond::ok(&json!({"object": "list", "data": data}))
+    let all = respond::in_protocol(protocol, wants_all(query))?;
+    let listed: Vec<&Arc<Model>> = catalog.models().iter().filter(|model| all || available(model)).collect();
+    let list = match protocol {
+        Protocol::OpenAiChat | Protocol::OpenAiResponses => {
+            Ok(json!({"object": "list", "data": listed.iter().map(|model| card(model)).collect::<Vec<_>>()}))
+        }
+        Protocol::AnthropicMessages => listing::anthropic(&listed, query),
+        Protocol::GeminiGenerate => listing::gemini(&listed, query),
+    };
+    respond::ok(&respond::in_protocol(protocol, list)?)
 }
 
 /// SDKs send paging and more with their listings; only our own parameter is looked at.
@@ -27,8 +44,15 @@ fn wants_all(query: Option<&str>) -> Result<bool, ClientError> {
     Params::read(Some(&ours.join("&")), &["all"])?.flag("all")
 }
 
-pub async fn show(Extract(state): Extract<Arc<State>>, Id(id): Id) -> Answer {
-    respond::ok(&card(found(&state.catalog.load(), &id)?))
+pub async fn show(Extract(state): Extract<Arc<State>>, uri: Uri, headers: HeaderMap, Id(id): Id) -> Answer {
+    let protocol = listing::protocol_of(&headers, uri.path());
+    let catalog = state.catalog.load();
+    let model = respond::in_protocol(protocol, found(&catalog, &id))?;
+    respond::ok(&match protocol {
+        Protocol::OpenAiChat | Protocol::OpenAiResponses => card(model),
+        Protocol::AnthropicMessages => listing::anthropic_card(model),
+        Protocol::GeminiGenerate => listing::gemini_card(model),
+    })
 }
 
 /// The model of a name, or the 404 that says what to ask for.

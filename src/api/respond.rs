@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::error::{ClientError, Code};
 use crate::ledger::{Ledger, LedgerError};
+use crate::wire::Protocol;
 
 pub type Answer = Result<Response, ClientError>;
 
@@ -53,6 +54,22 @@ pub fn ledger_error(error: LedgerError) -> ClientError {
             ClientError::new(Code::LedgerUnavailable, message).retry_after(LEDGER_RETRY_S)
         }
     }
+}
+
+/// An error in the shape of the caller's protocol.
+pub fn in_protocol<T>(protocol: Protocol, result: Result<T, ClientError>) -> Result<T, ClientError> {
+    result.map_err(|error| error.shaped(protocol))
+}
+
+/// What SDKs ask before they begin (Claude Code: `HEAD /api/hello`).
+pub async fn hello() -> &'static str {
+    "ok"
+}
+
+/// Stored responses are kept by upstreams, and ours to reach only as `previous_response_id`.
+pub async fn stored_response() -> ClientError {
+    let message = "responses are not stored here: send the whole conversation as input, with store: false";
+    ClientError::new(Code::InvalidRequest, message)
 }
 
 pub async fn path_not_found(method: Method, uri: Uri) -> ClientError {

@@ -19,6 +19,7 @@ use super::secrets;
 use crate::api;
 use crate::config::{self, Config};
 use crate::demo::Demo;
+use crate::egress::MediaFetcher;
 use crate::ledger::{self, Ledger, LedgerError};
 use crate::proxy::Shared;
 use crate::proxy::edge::{Certificate, ConnectionLimits, Edge, Load};
@@ -57,6 +58,8 @@ pub enum StartError {
     Tls(String),
     #[error("{0}")]
     Secret(String),
+    #[error("the client that fetches media cannot be made: {0}")]
+    Egress(String),
 }
 
 /// A gateway that accepts calls.
@@ -94,8 +97,15 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         }
     };
     let router = api::public_router(state.clone());
-    let shared =
-        Arc::new(Shared::new(state.clone(), router, config.limits.clone(), config.routing.clone(), Ids::new(seed)));
+    let media = MediaFetcher::new(config.egress.allow_private).map_err(|e| StartError::Egress(e.to_string()))?;
+    let shared = Arc::new(Shared::new(
+        state.clone(),
+        router,
+        config.limits.clone(),
+        config.routing.clone(),
+        Ids::new(seed),
+        media,
+    ));
     let load = shared.load.clone();
     let (stop, stopped) = watch::channel(false);
     let edge = Edge {

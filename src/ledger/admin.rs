@@ -81,6 +81,7 @@ impl Ledger {
             hint: keys::hint(&text),
             models,
             policy: key.policy,
+            strict_parameters: key.strict_parameters,
             created_at: now_ms(),
             expires_at: key.expires_at_ms,
             revoked_at: None,
@@ -122,6 +123,7 @@ pub fn known(key: &StoredKey, default: Policy) -> keys::KnownKey {
         key_id: key.id.clone(),
         policy: key.policy.unwrap_or(default),
         models: key.models.clone(),
+        strict_parameters: key.strict_parameters,
     };
     keys::KnownKey { principal: Arc::new(principal), expires_at: key.expires_at, revoked: key.revoked_at.is_some() }
 }
@@ -134,6 +136,7 @@ fn view(key: StoredKey, default: Policy) -> KeyView {
         hint: key.hint,
         models: key.models,
         policy: key.policy.unwrap_or(default).as_str(),
+        strict_parameters: key.strict_parameters,
         created_at: key.created_at,
         expires_at: key.expires_at,
         revoked_at: key.revoked_at,

@@ -93,6 +93,8 @@ pub struct Principal {
     pub policy: Policy,
     /// Models that the key may call; `None` = all.
     pub models: Option<Vec<Arc<str>>>,
+    /// A call whose parameters cannot all be said to its upstream is refused, not translated with losses.
+    pub strict_parameters: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +170,7 @@ pub struct NewKey {
     pub name: String,
     pub models: Option<Vec<String>>,
     pub policy: Option<Policy>,
+    pub strict_parameters: bool,
     pub expires_at_ms: Option<i64>,
 }
 
@@ -182,6 +185,7 @@ pub struct KeyView {
     pub models: Option<Vec<Arc<str>>>,
     /// `clamp` or `strict`
     pub policy: &'static str,
+    pub strict_parameters: bool,
     pub created_at: i64,
     pub expires_at: Option<i64>,
     pub revoked_at: Option<i64>,

@@ -1,36 +1,65 @@
 //! Admission: who calls, what for, whether it may, and the money for the worst case. Nothing leaves before it is done.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use aho_corasick::AhoCorasick;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
-use memchr::memmem;
 use pingora::proxy::Session;
 
 use super::attempt::clip;
+use super::body::{BodyLease, read_body};
 use super::ids::now_ms;
 use super::{Admitted, Shared};
 use crate::api::error::{ClientError, Code};
 use crate::api::{credentials, models};
-use crate::catalog::{Catalog, Model};
+use crate::catalog::{Catalog, Channel, Model};
 use crate::ledger::{CallId, Hold, HoldRefused, Principal, UsageRecord};
 use crate::pricing::{Amount, Conditions, WorstCase};
 use crate::routing::{self, NoPlan};
-use crate::wire::openai_chat::{self, ChatHead};
+use crate::wire::head::{self, Head, HeadError};
+use crate::wire::ir::Framing;
+use crate::wire::json::{LoneSurrogates, Value};
+use crate::wire::plain;
 use crate::wire::{Operation, Protocol};
 
-/// Slowest steady upload, in bytes a second, once `body_idle_ms` has passed.
-const BODY_RATE_MIN: u64 = 1 << 10;
 /// Longest client request id that is kept.
 const CLIENT_REQUEST_ID_MAX: usize = 128;
 /// Fewest output tokens that a clamp leaves: below, the call is refused.
 const CLAMPED_TOKENS_MIN: u64 = 16;
+/// Most `anthropic-version` and `anthropic-beta` headers that are passed on, and the longest.
+const BETAS_MAX: usize = 16;
+const BETA_BYTES_MAX: usize = 4 << 10;
 /// Longest `traceparent` and `tracestate` that are passed on.
 const TRACE_BYTES_MAX: usize = 512;
-/// Parts that stand for more input tokens than they have bytes.
-const LINKED_PARTS: [&[u8]; 3] = [b"\"image_url\"", b"\"file_id\"", b"\"video_url\""];
+/// What can stand for more input tokens than it has bytes: links, uploads, documents, stored conversations, and tools that
+/// the upstream runs itself, whose findings are input too.
+static LINKED_PARTS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let words = [
+        "\"image_url\"",
+        "\"file_id\"",
+        "\"file_url\"",
+        "\"video_url\"",
+        "\"url\"",
+        "\"fileUri\"",
+        "\"file_uri\"",
+        "application/pdf",
+        "\"previous_response_id\"",
+        "\"conversation\"",
+        "\"cachedContent\"",
+        "\"web_search",
+        "\"googleSearch\"",
+        "\"urlContext\"",
+    ];
+    AhoCorasick::new(words).expect("fourteen short words")
+});
+
+/// What a Responses call can refer to that an upstream keeps.
+static STORED_STATE: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let words = ["\"previous_response_id\"", "\"conversation\"", "\"prompt\"", "\"background\""];
+    AhoCorasick::new(words).expect("four short words")
+});
 
 /// What is known of a request before its body is read.
 pub struct Arrival {
@@ -39,6 +68,16 @@ pub struct Arrival {
     pub started: Instant,
     pub protocol: Protocol,
     pub operation: Operation,
+    /// What Gemini's path says.
+    pub gemini: Option<GeminiWish>,
+}
+
+/// Model and form of a Gemini call, which stand in its path.
+pub struct GeminiWish {
+    pub model: String,
+    pub stream: bool,
+    pub framing: Framing,
+    pub batch: bool,
 }
 
 /// A call that was not let in, and how far it came.
@@ -54,47 +93,29 @@ impl From<ClientError> for Refused {
     }
 }
 
-/// Bytes counted against `bodies_bytes_total`; given back when dropped.
-pub struct BodyLease {
-    shared: Arc<Shared>,
-    bytes: u64,
-}
-
-impl BodyLease {
-    fn new(shared: Arc<Shared>) -> BodyLease {
-        BodyLease { shared, bytes: 0 }
-    }
-
-    fn grow_to(&mut self, bytes: u64) -> Result<(), ClientError> {
-        let more = bytes.saturating_sub(self.bytes);
-        let before = self.shared.body_bytes.fetch_add(more, Ordering::AcqRel);
-        self.bytes += more;
-        if before + more > self.shared.limits.bodies_bytes_total {
-            let message = "too many request bodies are being served; try again shortly";
-            return Err(ClientError::new(Code::ConcurrencyLimited, message).retry_after(1));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for BodyLease {
-    fn drop(&mut self) {
-        self.shared.body_bytes.fetch_sub(self.bytes, Ordering::AcqRel);
-    }
+/// What becomes of a request that is let in.
+pub enum Admission {
+    Call(Box<(Admitted, Hold)>),
+    /// We know the answer ourselves: a count of tokens that no upstream of the model can tell.
+    Counted {
+        body: Vec<u8>,
+        model: Arc<str>,
+    },
 }
 
 /// Lets a call in, with its hold, or says why not.
-pub async fn admit(
-    shared: &Arc<Shared>,
-    session: &mut Session,
-    arrival: &Arrival,
-) -> Result<(Admitted, Hold), Refused> {
+pub async fn admit(shared: &Arc<Shared>, session: &mut Session, arrival: &Arrival) -> Result<Admission, Refused> {
     let principal = authenticate(shared, session)?;
     shared.api.ledger.admitting().map_err(|refused| not_held(&refused, Amount::ZERO))?;
     check_head(&session.req_header().headers)?;
     let (body, body_lease) = read_body(shared, session).await?;
     let asked = Asked::read(shared, arrival, principal, &body)?;
-    asked.admit(shared, session, arrival, body, body_lease)
+    let plan = match asked.plan(shared, arrival, &body) {
+        Ok(plan) => plan,
+        Err(None) => return asked.counted(shared, arrival, body).await,
+        Err(Some(error)) => return Err(asked.refused(shared, arrival, error)),
+    };
+    asked.admit(shared, session, arrival, body, body_lease, plan).map(|call| Admission::Call(Box::new(call)))
 }
 
 fn authenticate(shared: &Shared, session: &Session) -> Result<Arc<Principal>, ClientError> {
@@ -121,94 +142,22 @@ fn check_head(headers: &HeaderMap) -> Result<(), ClientError> {
     Ok(())
 }
 
-/// Reads the whole body once, into one buffer.
-async fn read_body(shared: &Arc<Shared>, session: &mut Session) -> Result<(Bytes, BodyLease), ClientError> {
-    let max = shared.limits.body_bytes_max;
-    let too_large = || {
-        let message = format!("the body is over {max} bytes: shorten it, or link images by URL");
-        ClientError::new(Code::BodyTooLarge, message)
-    };
-    let headers = &session.req_header().headers;
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|bytes| bytes > max) {
-        return Err(too_large());
-    }
-    let mut lease = BodyLease::new(shared.clone());
-    lease.grow_to(announced.unwrap_or(0))?;
-    if headers.get(header::EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
-        session.downstream_session.write_continue_response().await.map_err(|_| broken_body())?;
-    }
-    let patience = Duration::from_millis(shared.limits.body_idle_ms);
-    let began = Instant::now();
-    let mut body = Body::default();
-    loop {
-        let read = session.downstream_session.read_request_body();
-        let Ok(read) = tokio::time::timeout(patience, read).await else { return Err(slow_body()) };
-        let Some(piece) = read.map_err(|_| broken_body())? else { break };
-        if body.bytes + piece.len() as u64 > max {
-            return Err(too_large());
-        }
-        body.push(piece, announced);
-        lease.grow_to(body.bytes)?;
-        let waited = began.elapsed();
-        if waited > patience && body.bytes < waited.as_secs() * BODY_RATE_MIN {
-            return Err(slow_body());
-        }
-    }
-    Ok((body.into_bytes(), lease))
-}
-
-/// A body in pieces; copied only when there are several.
-#[derive(Default)]
-struct Body {
-    only: Option<Bytes>,
-    joined: BytesMut,
-    bytes: u64,
-}
-
-impl Body {
-    fn push(&mut self, piece: Bytes, announced: Option<u64>) {
-        let first = self.bytes == 0;
-        self.bytes += piece.len() as u64;
-        if first {
-            self.only = Some(piece);
-            return;
-        }
-        if let Some(only) = self.only.take() {
-            let expected = announced.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
-            self.joined.reserve(expected.max(only.len() + piece.len()));
-            self.joined.extend_from_slice(&only);
-        }
-        self.joined.extend_from_slice(&piece);
-    }
-
-    fn into_bytes(self) -> Bytes {
-        self.only.unwrap_or_else(|| self.joined.freeze())
-    }
-}
-
-fn slow_body() -> ClientError {
-    let message = "the body came too slowly: send it again over a better connection";
-    ClientError::new(Code::InvalidRequest, message).status(408)
-}
-
-fn broken_body() -> ClientError {
-    ClientError::new(Code::InvalidRequest, "the body ended before it was complete: send it again")
-}
-
 /// What the body asks for, against the catalog.
 struct Asked {
     principal: Arc<Principal>,
     catalog: Arc<Catalog>,
     model: Arc<Model>,
-    head: ChatHead,
+    head: Head,
     requested_model: Arc<str>,
 }
 
 impl Asked {
     fn read(shared: &Shared, arrival: &Arrival, principal: Arc<Principal>, body: &Bytes) -> Result<Asked, Refused> {
         let catalog = shared.api.catalog.load_full();
-        let head = openai_chat::read_head(body, shared.limits.json_depth_max).map_err(bad_head)?;
+        let mut head = head::read_head(arrival.protocol, body, shared.limits.json_depth_max).map_err(bad_head)?;
+        if let Some(wish) = &arrival.gemini {
+            head = head.named(&wish.model, wish.stream);
+        }
         let requested_model: Arc<str> = clip(&head.model, 256).into();
         let model = match models::found(&catalog, &head.model) {
             Ok(model) => model.clone(),
@@ -243,6 +192,93 @@ impl Asked {
         Refused { error, model: Some(model) }
     }
 
+    /// The channels to try. `Err(None)`: nobody upstream can answer, but we can.
+    fn plan(&self, shared: &Shared, arrival: &Arrival, body: &Bytes) -> Result<Vec<Arc<Channel>>, Option<ClientError>> {
+        if !routing::offers(&self.model, arrival.operation) {
+            let (model, operation) = (&self.model.id, arrival.operation.as_str());
+            let message = format!("model {model:?} does not do {operation}: choose a model that is made for it");
+            return Err(Some(ClientError::new(Code::OperationNotSupported, message).status(400).param("model")));
+        }
+        let attempts_max = shared.routing.attempts_max;
+        let plan = routing::plan(&self.model, arrival.protocol, arrival.operation, attempts_max, shared.ids.draw());
+        let mut plan = match plan {
+            Ok(plan) => plan,
+            Err(_) if arrival.operation == Operation::CountTokens => return Err(None),
+            Err(no_plan) => return Err(Some(no_channel(no_plan, &self.model))),
+        };
+        if arrival.protocol == Protocol::OpenAiResponses {
+            self.pin(shared, body, &mut plan)?;
+        }
+        Ok(plan)
+    }
+
+    /// What a Responses call refers to lives at one upstream: it must go there.
+    fn pin(&self, shared: &Shared, body: &[u8], plan: &mut Vec<Arc<Channel>>) -> Result<(), ClientError> {
+        if !STORED_STATE.is_match(body) {
+            return Ok(());
+        }
+        let text = std::str::from_utf8(body).unwrap_or_default();
+        let body = Value::parse(text, shared.limits.json_depth_max, LoneSurrogates::Allowed).unwrap_or(Value::Null);
+        if body.get("background").and_then(Value::as_bool) == Some(true) {
+            let message = "background answers cannot be fetched here yet: leave background out, and stream the answer";
+            return Err(ClientError::new(Code::UnsupportedParameter, message).param("background"));
+        }
+        let named = |name: &str| body.get(name).is_some_and(|value| !value.is_null());
+        if named("conversation") || named("prompt") {
+            // Kept in an account: another one would not know them. Upstreams of other protocols refuse them by name.
+            let native = plan.iter().find(|channel| channel.protocol == Protocol::OpenAiResponses);
+            if let Some(account) = native.map(|channel| channel.account.clone()) {
+                plan.retain(|channel| channel.protocol == Protocol::OpenAiResponses && channel.account == account);
+            }
+        }
+        match body.get("previous_response_id").and_then(Value::as_text) {
+            Some(id) => self.pin_response(shared, &id, plan),
+            None => Ok(()),
+        }
+    }
+
+    fn pin_response(&self, shared: &Shared, id: &str, plan: &mut Vec<Arc<Channel>>) -> Result<(), ClientError> {
+        plan.retain(|channel| channel.protocol == Protocol::OpenAiResponses);
+        let known = shared.responses.find(&self.principal.account, id, Instant::now());
+        match known {
+            Some(channel) => plan.retain(|candidate| candidate.id == channel),
+            None if plan.len() > 1 => plan.clear(),
+            // There is one place only where it can be.
+            None => {}
+        }
+        if plan.is_empty() {
+            const PARAM: &str = "previous_response_id";
+            let message = format!(
+                "{PARAM} {:?} is not kept by an upstream of this model that we know of: send the whole conversation as input",
+                clip(id, 100)
+            );
+            return Err(ClientError::new(Code::InvalidRequest, message).param(PARAM));
+        }
+        Ok(())
+    }
+
+    /// Counts the input ourselves: an estimate, which the answer's header says.
+    async fn counted(self, shared: &Shared, arrival: &Arrival, body: Bytes) -> Result<Admission, Refused> {
+        let protocol = arrival.protocol;
+        let depth_max = shared.limits.json_depth_max;
+        let counted =
+            tokio::task::spawn_blocking(move || super::count::request_tokens(protocol, &body, depth_max)).await;
+        let tokens = counted.unwrap_or_else(|error| {
+            tracing::error!(%error, "tokens could not be counted");
+            Ok(0)
+        });
+        let tokens = tokens.map_err(|error| self.refused(shared, arrival, super::encode::bad_request(error)))?;
+        let mut record =
+            UsageRecord::new(&self.principal, arrival.id, self.model.id.clone(), arrival.protocol, arrival.operation);
+        record.status = 200;
+        record.requested_model = self.requested_model.clone();
+        record.catalog_rev = self.catalog.rev.clone();
+        record.latency_ms = u32::try_from(arrival.started.elapsed().as_millis()).unwrap_or(u32::MAX);
+        shared.api.ledger.note(record);
+        let body = plain::write_count(arrival.protocol, tokens);
+        Ok(Admission::Counted { body, model: self.model.id.clone() })
+    }
+
     fn admit(
         self,
         shared: &Arc<Shared>,
@@ -250,25 +286,20 @@ impl Asked {
         arrival: &Arrival,
         body: Bytes,
         body_lease: BodyLease,
+        plan: Vec<Arc<Channel>>,
     ) -> Result<(Admitted, Hold), Refused> {
-        let plan = routing::plan(
-            &self.model,
-            arrival.protocol,
-            arrival.operation,
-            shared.routing.attempts_max,
-            shared.ids.draw(),
-        )
-        .map_err(|no_plan| self.refused(shared, arrival, no_channel(no_plan, &self.model)))?;
         let conditions = Conditions { service_tier: self.head.service_tier.as_deref().map(Box::from) };
         let (hold, clamped) =
             self.hold(shared, arrival, &body, &conditions).map_err(|error| self.refused(shared, arrival, error))?;
         let headers = &session.req_header().headers;
+        let strict = self.principal.strict_parameters || asks_for_strict(headers);
         let admitted = Admitted {
             shared: shared.clone(),
             id: arrival.id,
             request_id: arrival.request_id.clone(),
             client_request_id: client_request_id(headers),
             trace: trace(headers),
+            betas: betas(arrival.protocol, headers),
             started: arrival.started,
             principal: self.principal,
             catalog: self.catalog,
@@ -278,6 +309,9 @@ impl Asked {
             operation: arrival.operation,
             stream: self.head.stream,
             head: self.head,
+            framing: arrival.gemini.as_ref().map_or(Framing::Sse, |wish| wish.framing),
+            batch: arrival.gemini.as_ref().is_some_and(|wish| wish.batch),
+            strict,
             body,
             body_lease,
             conditions,
@@ -298,13 +332,20 @@ impl Asked {
         let rates = &self.model.rates;
         let choices = self.head.choices.max(1);
         let per_choice = self.head.output_tokens_max.unwrap_or(self.model.output_max).min(self.model.output_max);
-        let worst = WorstCase {
-            input_tokens: input_bound(body, self.model.context),
-            output_tokens: per_choice.saturating_mul(choices),
-            requests: 1,
+        let worst = match arrival.operation {
+            Operation::Chat | Operation::Completions => WorstCase {
+                input_tokens: input_bound(body, self.model.context),
+                output_tokens: per_choice.saturating_mul(choices),
+                requests: 1,
+            },
+            Operation::Embeddings | Operation::Rerank | Operation::Moderations => {
+                WorstCase { input_tokens: body.len() as u64, output_tokens: 0, requests: 1 }
+            }
+            Operation::CountTokens => WorstCase { input_tokens: 0, output_tokens: 0, requests: 0 },
         };
         let want = rates.hold(&worst, conditions);
-        let may_clamp = self.principal.policy == crate::ledger::Policy::Clamp && rates.needs_tokens();
+        let answers = matches!(arrival.operation, Operation::Chat | Operation::Completions);
+        let may_clamp = answers && self.principal.policy == crate::ledger::Policy::Clamp && rates.needs_tokens();
         let mut clamped = None;
         let mut fallback = |available: Amount| {
             let output = rates.affordable_output(&worst, conditions, available).filter(|_| may_clamp)?;
@@ -322,7 +363,7 @@ impl Asked {
     }
 }
 
-fn bad_head(error: openai_chat::HeadError) -> ClientError {
+fn bad_head(error: HeadError) -> ClientError {
     let client_error = ClientError::new(Code::InvalidRequest, error.to_string());
     match error.param {
         Some(param) => client_error.param(param),
@@ -344,7 +385,7 @@ fn no_channel(no_plan: NoPlan, model: &Model) -> ClientError {
 
 /// The most input tokens that a body can be: one a byte, but a link or an uploaded file can stand for any number.
 fn input_bound(body: &[u8], context: u64) -> u64 {
-    let linked = LINKED_PARTS.iter().any(|part| memmem::find(body, part).is_some());
+    let linked = LINKED_PARTS.is_match(body);
     if linked { context } else { (body.len() as u64).min(context) }
 }
 
@@ -378,6 +419,25 @@ fn note(
     record.catalog_rev = catalog.rev.clone();
     record.latency_ms = u32::try_from(arrival.started.elapsed().as_millis()).unwrap_or(u32::MAX);
     shared.api.ledger.note(record);
+}
+
+/// `x-qingwave-strict: 1`: a call that would lose something in translation is refused.
+fn asks_for_strict(headers: &HeaderMap) -> bool {
+    headers.get("x-qingwave-strict").is_some_and(|value| matches!(value.as_bytes(), b"1" | b"true"))
+}
+
+/// What Anthropic's clients say of their version in headers: passed on to upstreams of their protocol as it came.
+fn betas(protocol: Protocol, headers: &HeaderMap) -> Vec<(&'static str, HeaderValue)> {
+    if protocol != Protocol::AnthropicMessages {
+        return Vec::new();
+    }
+    let named = ["anthropic-version", "anthropic-beta"].into_iter();
+    named
+        .flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)))
+        .filter(|(_, value)| value.len() <= BETA_BYTES_MAX)
+        .take(BETAS_MAX)
+        .map(|(name, value)| (name, value.clone()))
+        .collect()
 }
 
 fn client_request_id(headers: &HeaderMap) -> Option<Box<str>> {

@@ -9,14 +9,15 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 
+use super::answer_body::{AnswerBody, Answering, NoAnswer, Output, Said, Units};
+use super::encode::{Encoded, Translation};
+use crate::api::error::ClientError;
 use crate::catalog::Channel;
-use crate::wire::openai_chat::{self, ChatTap, Outcome, WholeAnswer};
-use crate::wire::{Usage, openai_chat::InBandError};
+use crate::wire::facts::Facts;
+use crate::wire::ir::{Losses, Outcome, UpstreamError};
 
 /// Most of an upstream's error body that is kept.
 pub const ERROR_BYTES_MAX: usize = 64 << 10;
-/// Most of a whole answer that is held back until it is complete; a longer one passes as it comes.
-pub const WHOLE_HOLD_BYTES_MAX: usize = 16 << 20;
 
 /// Why an attempt gave no answer.
 #[derive(Debug, Clone)]
@@ -28,9 +29,11 @@ pub enum Failure {
     /// The upstream said no, in its own words.
     Status { status: u16, headers: ErrorHeaders, body: Bytes },
     /// An error object inside a 200.
-    InBand { error: InBandError },
+    InBand { error: UpstreamError },
     /// A 200 without an answer in it.
     Empty { message: String },
+    /// Never sent: the request cannot be said to this channel.
+    Unsayable { error: Box<ClientError> },
 }
 
 /// The headers of an upstream error that mean something to the client.
@@ -45,9 +48,11 @@ impl Failure {
     pub fn retryable(&self) -> bool {
         match self {
             Failure::Status { status, .. } => status_is_retryable(*status),
-            Failure::Transport { .. } | Failure::Timeout { .. } | Failure::InBand { .. } | Failure::Empty { .. } => {
-                true
-            }
+            Failure::Transport { .. }
+            | Failure::Timeout { .. }
+            | Failure::InBand { .. }
+            | Failure::Empty { .. }
+            | Failure::Unsayable { .. } => true,
         }
     }
 
@@ -55,7 +60,7 @@ impl Failure {
     pub fn reason(&self) -> &str {
         match self {
             Failure::Transport { message } | Failure::Timeout { message } | Failure::Empty { message } => message,
-            Failure::Status { .. } | Failure::InBand { .. } => "",
+            Failure::Status { .. } | Failure::InBand { .. } | Failure::Unsayable { .. } => "",
         }
     }
 
@@ -70,6 +75,7 @@ impl Failure {
             Failure::Status { .. } => "refused",
             Failure::InBand { .. } => "in_band_error",
             Failure::Empty { .. } => "empty",
+            Failure::Unsayable { .. } => "unsayable",
         }
     }
 }
@@ -95,33 +101,8 @@ pub enum Progress {
 
 enum Phase {
     Waiting,
-    Stream(Box<ChatTap>),
-    /// `answer` beside its body, once all of it has come.
-    Whole {
-        pieces: Vec<Bytes>,
-        bytes: usize,
-        answer: Option<(WholeAnswer, Bytes)>,
-    },
-    Error {
-        status: u16,
-        headers: ErrorHeaders,
-        body: BytesMut,
-    },
-}
-
-/// What is known of an answer's units when it ends.
-#[derive(Default)]
-pub struct Units {
-    pub usage: Option<Usage>,
-    pub finish: Option<Box<str>>,
-    /// The tier that the answer was really served at.
-    pub service_tier: Option<Box<str>>,
-}
-
-/// The produced text, as far as it was kept.
-pub struct Output {
-    pub text: String,
-    pub bytes: u64,
+    Answer(AnswerBody),
+    Error { status: u16, headers: ErrorHeaders, body: BytesMut },
 }
 
 pub struct Attempt {
@@ -133,23 +114,24 @@ pub struct Attempt {
     pub upstream_request_id: Option<Box<str>>,
     /// The status line and headers have come.
     pub header_seen: bool,
-    drop_usage: bool,
+    pub translation: Option<Arc<Translation>>,
+    answering: Arc<Answering>,
     ended: bool,
     phase: Phase,
     failure: Option<Failure>,
 }
 
 impl Attempt {
-    /// `drop_usage`: the client did not ask for the usage chunk that we asked for.
-    pub fn new(channel: Arc<Channel>, request: Bytes, drop_usage: bool, now: Instant) -> Attempt {
+    pub fn new(channel: Arc<Channel>, encoded: Encoded, answering: Arc<Answering>, now: Instant) -> Attempt {
         Attempt {
             channel,
-            request,
+            request: encoded.body,
             started: now,
             first_content: None,
             upstream_request_id: None,
             header_seen: false,
-            drop_usage,
+            translation: encoded.translation,
+            answering,
             ended: false,
             phase: Phase::Waiting,
             failure: None,
@@ -173,40 +155,21 @@ impl Attempt {
             let message = format!("answered with content-encoding {coding}, though identity was asked for");
             self.failure = Some(Failure::Empty { message });
         }
-        let is_stream = text("content-type").is_some_and(|t| t.trim_start().starts_with("text/event-stream"));
-        self.phase = if is_stream {
-            Phase::Stream(Box::new(ChatTap::new(self.drop_usage)))
-        } else {
-            Phase::Whole { pieces: Vec::new(), bytes: 0, answer: None }
-        };
+        let translation = self.translation.as_deref();
+        self.phase = Phase::Answer(self.answering.body(&self.channel, translation, text("content-type")));
+    }
+
+    /// The answer's bytes are the upstream's own.
+    pub fn answers_natively(&self) -> bool {
+        self.translation.as_ref().is_none_or(|translation| self.answering.is_native(&self.channel, translation))
     }
 
     /// Reads a piece of the body and gives what goes on to the client.
     pub fn read_body(&mut self, piece: Option<Bytes>, end: bool, now: Instant) -> Option<Bytes> {
+        let ends = end && !self.ended;
         let out = match &mut self.phase {
             Phase::Waiting => piece,
-            Phase::Stream(tap) => {
-                let mut out = Pieces::default();
-                if let Some(piece) = piece.filter(|p| !p.is_empty()) {
-                    tap.push(piece, &mut |bytes| out.add(bytes));
-                }
-                if end && !self.ended {
-                    tap.finish(&mut |bytes| out.add(bytes));
-                }
-                if tap.content_seen() && self.first_content.is_none() {
-                    self.first_content = Some(now);
-                }
-                out.joined()
-            }
-            Phase::Whole { pieces, bytes, .. } => {
-                if let Some(piece) = piece.as_ref().filter(|p| !p.is_empty()) {
-                    *bytes += piece.len();
-                    if *bytes <= WHOLE_HOLD_BYTES_MAX {
-                        pieces.push(piece.clone());
-                    }
-                }
-                piece
-            }
+            Phase::Answer(body) => body.read(piece, ends, &self.answering),
             Phase::Error { status, headers, body } => {
                 if let Some(piece) = piece {
                     let room = ERROR_BYTES_MAX.saturating_sub(body.len());
@@ -214,68 +177,58 @@ impl Attempt {
                 }
                 if body.len() >= ERROR_BYTES_MAX {
                     // The rest would be thrown away: there is no reason to wait for it.
-                    let (status, headers, body) = (*status, headers.clone(), body.clone().freeze());
-                    self.failure.get_or_insert(Failure::Status { status, headers, body });
+                    let failure = refused(*status, headers, body.clone().freeze());
+                    self.failure.get_or_insert(failure);
                 }
                 None
             }
         };
-        if end && !self.ended {
-            self.ended = true;
-            self.conclude(now);
+        let rest = if ends { self.conclude() } else { None };
+        if self.first_content.is_none() && self.body().is_some_and(AnswerBody::content_seen) {
+            self.first_content = Some(now);
         }
-        out
+        out.or(rest)
+    }
+
+    /// The upstream's bytes have ended. Gives what else goes out.
+    fn conclude(&mut self) -> Option<Bytes> {
+        self.ended = true;
+        let failure = match &mut self.phase {
+            Phase::Waiting => Failure::Empty { message: "ended without an answer".to_owned() },
+            Phase::Error { status, headers, body } => refused(*status, headers, body.split().freeze()),
+            Phase::Answer(body) => match body.conclude(&self.answering) {
+                Ok(rest) => return rest,
+                Err(NoAnswer::Empty(message)) => Failure::Empty { message },
+                Err(NoAnswer::InBand(error)) => Failure::InBand { error: *error },
+            },
+        };
+        self.failure.get_or_insert(failure);
+        None
     }
 
     /// The transport ended the answer before its end.
     pub fn read_break(&mut self, failure: Failure) {
         self.ended = true;
-        if matches!(&self.phase, Phase::Stream(tap) if tap.done()) {
-            // Behind the end mark there was nothing to lose.
-            return;
-        }
         let failure = match &mut self.phase {
-            // What came of an error is still the upstream's own word.
-            Phase::Error { status, headers, body } if !matches!(failure, Failure::Timeout { .. }) => {
-                Failure::Status { status: *status, headers: headers.clone(), body: body.split().freeze() }
-            }
-            Phase::Stream(tap) => {
-                tap.finish(&mut |_| {});
+            // Behind the end mark there was nothing to lose.
+            Phase::Answer(body) if body.done() => return,
+            Phase::Answer(body) => {
+                body.settle_break();
                 failure
             }
-            Phase::Waiting | Phase::Whole { .. } | Phase::Error { .. } => failure,
+            // What came of an error is still the upstream's own word.
+            Phase::Error { status, headers, body } if !matches!(failure, Failure::Timeout { .. }) => {
+                refused(*status, headers, body.split().freeze())
+            }
+            Phase::Waiting | Phase::Error { .. } => failure,
         };
         self.failure.get_or_insert(failure);
     }
 
-    fn conclude(&mut self, now: Instant) {
-        let failure = match &mut self.phase {
-            Phase::Waiting => Some(Failure::Empty { message: "ended without an answer".to_owned() }),
-            Phase::Stream(_) => None,
-            Phase::Error { status, headers, body } => {
-                Some(Failure::Status { status: *status, headers: headers.clone(), body: body.split().freeze() })
-            }
-            Phase::Whole { pieces, bytes, answer } if *bytes <= WHOLE_HOLD_BYTES_MAX => {
-                let body = join(std::mem::take(pieces));
-                match openai_chat::read_whole(&body) {
-                    Ok(whole) => match whole.error.clone() {
-                        Some(error) => Some(Failure::InBand { error }),
-                        None if whole.is_blank() => {
-                            Some(Failure::Empty { message: "answered 200 with nothing in it".to_owned() })
-                        }
-                        None => {
-                            self.first_content = Some(now);
-                            *answer = Some((whole, body));
-                            None
-                        }
-                    },
-                    Err(error) => Some(Failure::Empty { message: format!("answered 200 without an answer: {error}") }),
-                }
-            }
-            Phase::Whole { .. } => None,
-        };
-        if let Some(failure) = failure {
-            self.failure.get_or_insert(failure);
+    fn body(&self) -> Option<&AnswerBody> {
+        match &self.phase {
+            Phase::Answer(body) => Some(body),
+            Phase::Waiting | Phase::Error { .. } => None,
         }
     }
 
@@ -284,115 +237,71 @@ impl Attempt {
         self.ended
     }
 
-    /// Whether this answer is an event stream.
+    /// Whether the client gets this answer as a stream.
     pub fn is_stream(&self) -> bool {
-        matches!(self.phase, Phase::Stream(_))
+        self.body().is_some_and(|body| body.is_stream(&self.answering))
     }
 
-    /// A whole answer too long to hold.
-    pub fn is_overlong(&self) -> bool {
-        matches!(self.phase, Phase::Whole { bytes, .. } if bytes > WHOLE_HOLD_BYTES_MAX)
+    /// The `content-type` that the client gets, where it is not the upstream's own.
+    pub fn content_type(&self) -> Option<&'static str> {
+        self.body()?.content_type(&self.answering)
     }
 
     pub fn progress(&self) -> Progress {
         if let Some(failure) = &self.failure {
             return Progress::Failed(failure.clone());
         }
-        match &self.phase {
-            Phase::Stream(tap) => {
-                if let Some(error) = tap.error() {
-                    return Progress::Failed(Failure::InBand { error: error.clone() });
-                }
-                match (self.ended || tap.done(), tap.content_seen()) {
-                    (false, false) => Progress::Waiting,
-                    (false, true) => Progress::Answering,
-                    (true, content) => match tap.outcome() {
-                        Outcome::Complete => Progress::Complete,
-                        Outcome::Truncated if content => Progress::Failed(Failure::Transport {
-                            message: "the stream ended before its end mark".into(),
-                        }),
-                        Outcome::Truncated | Outcome::Errored => {
-                            Progress::Failed(Failure::Empty { message: "the stream ended without content".into() })
-                        }
-                    },
-                }
+        let Some(body) = self.body() else { return Progress::Waiting };
+        match body.said(self.ended, &self.answering) {
+            Said::Waiting => Progress::Waiting,
+            Said::Answering => Progress::Answering,
+            Said::Error(error) => Progress::Failed(Failure::InBand { error }),
+            Said::Over(Outcome::Complete) => Progress::Complete,
+            Said::Over(Outcome::Truncated) if body.content_seen() => {
+                Progress::Failed(Failure::Transport { message: "the stream ended before its end mark".into() })
             }
-            Phase::Whole { answer: Some(_), .. } => Progress::Complete,
-            Phase::Whole { .. } if self.is_overlong() && self.ended => Progress::Complete,
-            Phase::Whole { .. } if self.is_overlong() => Progress::Answering,
-            Phase::Waiting | Phase::Whole { .. } | Phase::Error { .. } => Progress::Waiting,
+            Said::Over(Outcome::Truncated | Outcome::Errored) => {
+                Progress::Failed(Failure::Empty { message: "the stream ended without content".into() })
+            }
         }
     }
 
-    /// Bytes that must precede an error event so that it stands on an event boundary.
-    pub fn error_prefix(&self) -> &'static [u8] {
-        match &self.phase {
-            Phase::Stream(tap) => tap.error_prefix(),
-            Phase::Waiting | Phase::Whole { .. } | Phase::Error { .. } => b"",
+    /// The bytes that end a broken stream with the protocol's own error event.
+    pub fn fail(&mut self, error: &UpstreamError) -> Vec<u8> {
+        match &mut self.phase {
+            Phase::Answer(body) => body.fail(error, &self.answering),
+            Phase::Waiting | Phase::Error { .. } => Vec::new(),
         }
     }
 
     pub fn units(&self) -> Units {
-        match &self.phase {
-            Phase::Stream(tap) => Units {
-                usage: tap.usage(),
-                finish: tap.finish_reason().map(|f| clip(f, 64).into()),
-                service_tier: tap.service_tier().map(|t| clip(t, 64).into()),
-            },
-            Phase::Whole { answer: Some((answer, _)), .. } => Units {
-                usage: answer.usage,
-                finish: answer.finish.as_deref().map(|f| clip(f, 64).into()),
-                service_tier: answer.service_tier.as_deref().map(|t| clip(t, 64).into()),
-            },
-            Phase::Whole { .. } | Phase::Waiting | Phase::Error { .. } => Units::default(),
-        }
+        self.body().map_or_else(Units::default, AnswerBody::units)
     }
 
     /// The text produced, for counting where no usage was reported.
     pub fn output(&self) -> Output {
-        match &self.phase {
-            Phase::Stream(tap) => Output { text: tap.output_text(), bytes: tap.output_bytes() },
-            Phase::Whole { answer: Some((_, body)), .. } => {
-                let text = openai_chat::output_text(body);
-                Output { bytes: text.len() as u64, text }
-            }
-            Phase::Whole { bytes, .. } => Output { text: String::new(), bytes: *bytes as u64 },
-            Phase::Waiting | Phase::Error { .. } => Output { text: String::new(), bytes: 0 },
+        self.body().map_or_else(Output::default, AnswerBody::output)
+    }
+
+    /// What was lost in translation, both ways, as far as the answer has come.
+    pub fn losses(&self) -> Losses {
+        let mut losses = self.translation.as_ref().map(|translation| translation.losses.clone()).unwrap_or_default();
+        if let Some(more) = self.body().and_then(AnswerBody::losses) {
+            losses.extend(more);
         }
+        losses
+    }
+
+    /// What is known of a translated, tapped or whole answer.
+    pub fn facts(&self) -> Option<&Facts> {
+        self.body()?.facts()
     }
 }
 
-/// Collects pieces and copies only when there are several.
-#[derive(Default)]
-struct Pieces {
-    first: Option<Bytes>,
-    more: Vec<Bytes>,
-}
-
-impl Pieces {
-    fn add(&mut self, piece: Bytes) {
-        match self.first {
-            None => self.first = Some(piece),
-            Some(_) => self.more.push(piece),
-        }
-    }
-
-    fn joined(mut self) -> Option<Bytes> {
-        if self.more.is_empty() {
-            return self.first;
-        }
-        self.more.insert(0, self.first.take()?);
-        Some(join(self.more))
-    }
-}
-
-fn join(mut pieces: Vec<Bytes>) -> Bytes {
-    if pieces.len() == 1 {
-        return pieces.pop().unwrap_or_default();
-    }
-    let mut joined = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
-    pieces.iter().for_each(|piece| joined.extend_from_slice(piece));
-    joined.freeze()
+/// An upstream's refusal. Gemini says of a bad key that the request is bad.
+fn refused(status: u16, headers: &ErrorHeaders, body: Bytes) -> Failure {
+    let bad_key = status == 400 && memchr::memmem::find(&body, b"API_KEY_INVALID").is_some();
+    Failure::Status { status: if bad_key { 401 } else { status }, headers: headers.clone(), body }
 }
 
 /// At most `bytes_max` bytes of a text, cut at a character.

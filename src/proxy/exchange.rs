@@ -13,14 +13,17 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::http::HttpTask;
 use pingora::{Error, ErrorType, RetryType};
 
+use super::answer_body::Answering;
 use super::attempt::{Attempt, Failure, Progress};
+use super::encode::{Encoded, Fetched};
 use super::gate::{FIRST_CONTENT_DEADLINE, Keeper, Pass, UPSTREAM_REFUSED};
 use super::reply::{self, Reply};
 use super::settle::{self, Verdict};
 use super::{Admitted, Shared};
+use crate::api::error::Code;
 use crate::catalog::Channel;
 use crate::ledger::Hold;
-use crate::wire::openai_chat;
+use crate::wire::{Operation, Protocol};
 
 /// Most bytes of a stream that are held back before its first content; a longer preamble is let through.
 const PREAMBLE_BYTES_MAX: usize = 1 << 20;
@@ -31,6 +34,7 @@ pub struct Exchange {
     me: Weak<Exchange>,
     pub shared: Arc<Shared>,
     pub call: Admitted,
+    answering: Arc<Answering>,
     state: Mutex<State>,
 }
 
@@ -38,13 +42,18 @@ pub struct Exchange {
 struct State {
     hold: Option<Hold>,
     attempt: Option<Attempt>,
-    /// Channels begun, of `call.plan`.
+    /// The place in `call.plan` of the next channel.
+    next: usize,
+    /// Attempts begun.
     tried: usize,
     dead_connections: u32,
     same_channel_again: bool,
     last_failure: Option<Failure>,
-    /// The request body of the last upstream model name, since most channels of a model share it.
-    encoded: Option<(Arc<str>, Bytes)>,
+    /// The request as the last channel got it, since most channels of a model get the same.
+    encoded: Option<(Arc<Channel>, Encoded)>,
+    /// Thinking of earlier turns is left out: an upstream has refused its signatures.
+    stripped: bool,
+    fetched: Fetched,
     open: bool,
     held: Vec<HttpTask>,
     held_bytes: usize,
@@ -71,32 +80,60 @@ impl Closing {
     }
 }
 
+impl State {
+    /// The request that was made for a channel of the same kind.
+    fn known(&self, channel: &Channel) -> Option<Encoded> {
+        let (made_for, encoded) = self.encoded.as_ref()?;
+        made_for.reads_the_same(channel).then(|| encoded.clone())
+    }
+
+    fn begin(&mut self, channel: Arc<Channel>, encoded: Encoded, answering: Arc<Answering>) {
+        self.tried += 1;
+        self.held.clear();
+        self.held_bytes = 0;
+        self.encoded = Some((channel.clone(), encoded.clone()));
+        self.attempt = Some(Attempt::new(channel, encoded, answering, Instant::now()));
+    }
+}
+
 impl Exchange {
     pub fn new(shared: Arc<Shared>, call: Admitted, hold: Hold) -> Arc<Exchange> {
         let state = Mutex::new(State { hold: Some(hold), ..State::default() });
-        Arc::new_cyclic(|me| Exchange { me: me.clone(), shared, call, state })
+        let answering = Arc::new(call.answering());
+        Arc::new_cyclic(|me| Exchange { me: me.clone(), shared, call, answering, state })
     }
 
-    /// Starts the next attempt, or says that the plan is used up.
-    pub fn begin_attempt(&self) -> Option<Arc<Channel>> {
-        let mut state = self.state.lock();
-        let again = std::mem::take(&mut state.same_channel_again);
-        if !again {
-            state.tried += 1;
-        }
-        let channel = self.call.plan.get(state.tried - 1)?.clone();
-        let body = match &state.encoded {
-            Some((name, body)) if *name == channel.upstream_model => body.clone(),
-            _ => {
-                let body = self.call.request_for(&channel);
-                state.encoded = Some((channel.upstream_model.clone(), body.clone()));
-                body
+    /// Starts the next attempt, or says that the plan is used up. A channel that the request cannot be said to is passed over.
+    pub async fn begin_attempt(&self) -> Option<Arc<Channel>> {
+        loop {
+            let (channel, strip, known, mut fetched) = {
+                let mut state = self.state.lock();
+                let again = std::mem::take(&mut state.same_channel_again);
+                if !again {
+                    state.next += 1;
+                }
+                let channel = self.call.plan.get(state.next - 1)?.clone();
+                let known = state.known(&channel);
+                (channel, state.stripped, known, std::mem::take(&mut state.fetched))
+            };
+            let encoded = match known {
+                Some(encoded) => Ok(encoded),
+                None => self.call.encode(&channel, strip, &mut fetched).await,
+            };
+            let mut state = self.state.lock();
+            state.fetched = fetched;
+            match encoded {
+                Ok(encoded) => {
+                    state.begin(channel.clone(), encoded, self.answering.clone());
+                    return Some(channel);
+                }
+                // What an upstream said weighs more than what could not be said to another.
+                Err(error) if state.last_failure.is_none() => {
+                    state.last_failure = Some(Failure::Unsayable { error: Box::new(error) });
+                }
+                Err(_) => {}
             }
-        };
-        state.held.clear();
-        state.held_bytes = 0;
-        state.attempt = Some(Attempt::new(channel.clone(), body, self.call.drop_usage(), Instant::now()));
-        Some(channel)
+        }
     }
 
     /// Runs `f` on the attempt under way.
@@ -123,6 +160,8 @@ impl Exchange {
         }
         if dead {
             state.dead_connections += 1;
+            // Nothing was tried: it does not count.
+            state.tried -= 1;
             state.same_channel_again = true;
             return true;
         }
@@ -141,12 +180,34 @@ impl Exchange {
             tracing::warn!(call = %self.call.id, channel = %attempt.channel.id, outcome, reason, "attempt failed");
         }
         let retry = self.may_retry(state, &failure);
+        if retry && self.refuses_signatures(state, &failure) {
+            state.stripped = true;
+            state.same_channel_again = true;
+            state.encoded = None;
+        }
         state.last_failure = Some(failure);
         retry
     }
 
     fn may_retry(&self, state: &State, failure: &Failure) -> bool {
-        failure.retryable() && !state.client_left && !state.open && state.tried < self.call.plan.len()
+        let another = failure.retryable() && state.next < self.call.plan.len();
+        !state.client_left && !state.open && (another || self.refuses_signatures(state, failure))
+    }
+
+    /// An upstream that cannot read the thinking that came back: foreign, edited or too old. It can answer without.
+    fn refuses_signatures(&self, state: &State, failure: &Failure) -> bool {
+        let Failure::Status { status: 400, body, .. } = failure else { return false };
+        if state.stripped {
+            return false;
+        }
+        let Some(attempt) = &state.attempt else { return false };
+        let words: &[&[u8]] = match attempt.channel.protocol {
+            Protocol::AnthropicMessages => &[b"signature", b"thinking"],
+            Protocol::OpenAiResponses => &[b"encrypted content"],
+            Protocol::GeminiGenerate => &[b"thought_signature"],
+            Protocol::OpenAiChat => return false,
+        };
+        self.call.operation == Operation::Chat && words.iter().all(|word| memchr::memmem::find(body, word).is_some())
     }
 
     /// The answer to a call whose attempts all failed; voids the hold. `None` when nobody is there to read it.
@@ -155,14 +216,23 @@ impl Exchange {
         if state.client_left {
             return None;
         }
-        let reply = reply::of_failure(state.last_failure.as_ref(), state.tried);
+        let reply = reply::of_failure(state.last_failure.as_ref(), &self.asker(&state));
         self.void(&mut state, reply.status, Some(reply.code));
         Some(reply)
     }
 
+    fn asker(&self, state: &State) -> reply::Asker<'_> {
+        reply::Asker {
+            protocol: self.call.protocol,
+            request_id: &self.call.request_id,
+            native: state.attempt.as_ref().is_none_or(Attempt::answers_natively),
+            attempts: state.tried,
+        }
+    }
+
     fn refusal_tasks(&self, state: &mut State, failure: Failure) -> Pass {
         self.note_final(state, &failure);
-        let reply = reply::of_failure(Some(&failure), state.tried);
+        let reply = reply::of_failure(Some(&failure), &self.asker(state));
         state.last_failure = Some(failure);
         state.open = true;
         self.void(state, reply.status, Some(reply.code));
@@ -202,6 +272,7 @@ impl Exchange {
         let hold = state.hold.take()?;
         let facts = self.facts(state);
         let charged = settle::charge(&self.call, hold, facts, *bill, 200, None);
+        self.remember(state);
         state.settled = true;
         state.status.get_or_insert(200);
         self.shared.api.metrics.attempt(&state.attempt.as_ref()?.channel.id, "ok");
@@ -217,11 +288,29 @@ impl Exchange {
         let facts = self.facts(&state);
         let status = if left { reply::CLIENT_LEFT } else { 200 };
         let charged = settle::charge(&self.call, hold, facts, bill, status, None);
+        self.remember(&state);
         state.settled = true;
         state.status.get_or_insert(status);
         let channel = state.attempt.as_ref()?.channel.id.clone();
         self.shared.api.metrics.attempt(&channel, if left { "client_left" } else { "ok" });
         Some(charged)
+    }
+
+    /// Keeps what a later turn of this conversation may need: thinking that the client cannot carry, and where a stored
+    /// response lives.
+    fn remember(&self, state: &State) {
+        let Some(attempt) = &state.attempt else { return };
+        let Some(facts) = attempt.facts() else { return };
+        if !attempt.answers_natively() {
+            if let Some(keepsake) = facts.keepsake() {
+                self.call.remember(keepsake);
+            }
+        } else if self.call.protocol == Protocol::OpenAiResponses
+            && let Some(id) = &facts.id
+        {
+            let (account, channel) = (&self.call.principal.account, attempt.channel.id.clone());
+            self.shared.responses.keep(account, id, channel.clone(), id.len() + channel.len(), Instant::now());
+        }
     }
 
     /// Ends the call whatever happened: settles a stream that its client left, voids what is still held.
@@ -287,18 +376,22 @@ impl Exchange {
         let mut tasks = self.open(state, tasks);
         if whole {
             set_length(&mut tasks);
+            self.add_losses(state, &mut tasks);
         }
         if state.settled {
             return Pass::Forward(tasks);
         }
         match self.settle_reported(state) {
-            Some(charged) => match self.shared.durable(charged.position) {
-                None => Pass::Forward(with_charge(tasks, whole, &charged)),
-                Some(durable) => Pass::Later(Box::pin(async move {
-                    durable.await;
-                    with_charge(tasks, whole, &charged)
-                })),
-            },
+            Some(charged) => {
+                let tasks = with_charge(tasks, whole, &charged);
+                match self.shared.durable(charged.position) {
+                    None => Pass::Forward(tasks),
+                    Some(durable) => Pass::Later(Box::pin(async move {
+                        durable.await;
+                        tasks
+                    })),
+                }
+            }
             None => match self.me.upgrade() {
                 None => Pass::Forward(tasks),
                 Some(me) => Pass::Later(Box::pin(async move {
@@ -313,24 +406,31 @@ impl Exchange {
         }
     }
 
+    /// A whole answer's header lists what was lost both ways.
+    fn add_losses(&self, state: &State, tasks: &mut [HttpTask]) {
+        let Some(attempt) = state.attempt.as_ref().filter(|attempt| attempt.translation.is_some()) else { return };
+        if let Some(HttpTask::Header(header, _)) = tasks.first_mut() {
+            super::headers::add_losses(header, &attempt.losses(), self.call.protocol);
+        }
+    }
+
     /// An answer that breaks after its first content: never a clean end.
     fn interrupted(&self, state: &mut State, mut tasks: Vec<HttpTask>, failure: Failure) -> Pass {
-        let code = crate::api::error::Code::StreamInterrupted.as_str();
-        if matches!(failure, Failure::InBand { .. }) {
+        let code = Code::StreamInterrupted.as_str();
+        let native = state.attempt.as_ref().is_none_or(Attempt::answers_natively);
+        if native && matches!(failure, Failure::InBand { .. }) {
             // The upstream's own error event is among the tasks.
             self.note_final(state, &failure);
             self.void(state, 200, Some(code));
             return Pass::Forward(tasks);
         }
-        let Some(attempt) = state.attempt.as_ref().filter(|a| a.is_stream()) else {
+        let Some(attempt) = state.attempt.as_mut().filter(|a| a.is_stream()) else {
             state.error_code = Some(code);
             state.status = Some(200);
             let error = Error::explain(UPSTREAM_REFUSED, "the answer broke after it began");
             return Pass::Fail(error);
         };
-        let message = reply::interrupted_message(&failure);
-        let mut event = attempt.error_prefix().to_vec();
-        event.extend_from_slice(&openai_chat::error_event(&message, "server_error", code));
+        let event = attempt.fail(&reply::interruption(&failure));
         self.note_final(state, &failure);
         self.void(state, 200, Some(code));
         tasks.retain(|task| !matches!(task, HttpTask::Failed(_) | HttpTask::Done | HttpTask::Body(None, _)));

@@ -5,22 +5,22 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
-use super::admit::{self, Arrival, Refused};
+use super::admit::{self, Admission, Arrival, GeminiWish, Refused};
 use super::edge::CallGuard;
-use super::endpoint::Endpoint;
+use super::endpoint::{CallPath, Endpoint};
 use super::exchange::{Closing, Exchange};
 use super::gate::{self, Slot};
 use super::reply::Reply;
-use super::{Shared, bridge, pace};
+use super::{Shared, bridge, headers, pace};
 use crate::api::error::{ClientError, Code};
-use crate::catalog::Auth;
 use crate::telemetry::CallFacts;
+use crate::wire::Protocol;
 
 /// Longest wait for a client to take a piece of an answer.
 const CLIENT_WRITE_MAX: Duration = Duration::from_secs(60);
@@ -29,9 +29,6 @@ const KEPT_S: u64 = 60;
 /// Most of an unread body that is drained after a refusal, so that the connection can be used again.
 const DRAINED_BYTES_MAX: u64 = 64 << 10;
 const DRAIN_MAX: Duration = Duration::from_secs(2);
-
-/// What of an upstream's header reaches the client. All else (cookies, server, organisation, limits of our key) does not.
-const ANSWER_HEADERS: [HeaderName; 3] = [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CACHE_CONTROL];
 
 /// Pingora's application.
 pub struct Gateway {
@@ -59,14 +56,16 @@ struct CallLabels {
     code: Option<&'static str>,
 }
 
-fn set(header: &mut RequestHeader, name: HeaderName, value: HeaderValue) -> Result<()> {
-    header.insert_header(name, value)
-}
-
 impl Gateway {
-    async fn refuse(&self, session: &mut Session, ctx: &mut Context, refused: Refused) -> Result<bool> {
+    async fn refuse(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        refused: Refused,
+        protocol: Protocol,
+    ) -> Result<bool> {
         if let Some(call) = &mut ctx.call {
-            call.status = refused.error.status;
+            call.status = refused.error.status_for(protocol);
             call.code = Some(refused.error.code.as_str());
             if let Some(model) = refused.model {
                 call.model = model;
@@ -76,7 +75,7 @@ impl Gateway {
         if !drained(session).await {
             session.set_keepalive(None);
         }
-        Reply::from(refused.error).write(session, &request_id).await?;
+        Reply::of(refused.error, protocol, &request_id).write(session, &request_id).await?;
         Ok(true)
     }
 
@@ -89,8 +88,12 @@ impl Gateway {
             code: None,
         });
         match admit::admit(&self.shared, session, &arrival).await {
-            Err(refused) => Box::pin(self.refuse(session, ctx, refused)).await,
-            Ok((call, hold)) => {
+            Err(refused) => Box::pin(self.refuse(session, ctx, refused, arrival.protocol)).await,
+            Ok(Admission::Counted { body, model }) => {
+                Box::pin(self.counted(session, ctx, body, model, arrival.protocol)).await
+            }
+            Ok(Admission::Call(admitted)) => {
+                let (call, hold) = *admitted;
                 if let Some(labels) = &mut ctx.call {
                     labels.model = call.model.id.clone();
                 }
@@ -104,6 +107,22 @@ impl Gateway {
                 Ok(false)
             }
         }
+    }
+
+    /// A count of tokens that we made ourselves.
+    async fn counted(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        body: Vec<u8>,
+        model: Arc<str>,
+        protocol: Protocol,
+    ) -> Result<bool> {
+        if let Some(call) = &mut ctx.call {
+            (call.status, call.model) = (200, model);
+        }
+        Reply::counted(body, protocol).write(session, &ctx.request_id).await?;
+        Ok(true)
     }
 
     fn check_size(&self, request: &RequestHeader) -> Option<ClientError> {
@@ -206,25 +225,29 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         let request = session.req_header();
         if let Some(error) = self.check_size(request) {
-            return Box::pin(self.refuse(session, ctx, error.into())).await;
+            return Box::pin(self.refuse(session, ctx, error.into(), Protocol::OpenAiChat)).await;
         }
-        match Endpoint::from_path(&request.method, request.uri.path()) {
-            Endpoint::WrongMethod { allow } => {
-                let message = format!("{} is not taken here: use {allow}", request.method);
-                let error = ClientError::new(Code::OperationNotSupported, message).allow(allow);
-                Box::pin(self.refuse(session, ctx, error.into())).await
+        match Endpoint::from_path(&request.method, request.uri.path(), request.uri.query()) {
+            Endpoint::WrongMethod { protocol, allow } => {
+                let error = wrong_method(request, allow);
+                Box::pin(self.refuse(session, ctx, error.into(), protocol)).await
             }
             Endpoint::Api => {
                 // Boxed, as refusals are, so that what a call carries along stays small.
                 Box::pin(bridge::answer(session, self.shared.router.clone(), &ctx.request_id)).await?;
                 Ok(true)
             }
-            Endpoint::Call { protocol, operation } => {
+            Endpoint::Call(CallPath { protocol, operation, gemini }) => {
                 let id = ctx.request_id.to_str().ok().and_then(crate::ledger::CallId::parse);
                 let id = id.expect("the context's id is one of ours");
-                let arrival =
-                    Arrival { id, request_id: ctx.request_id.clone(), started: ctx.started, protocol, operation };
-                self.call(session, ctx, arrival).await
+                let gemini = gemini.map(|path| GeminiWish {
+                    model: path.model.into_owned(),
+                    stream: path.stream,
+                    framing: path.framing,
+                    batch: path.batch,
+                });
+                let (request_id, started) = (ctx.request_id.clone(), ctx.started);
+                self.call(session, ctx, Arrival { id, request_id, started, protocol, operation, gemini }).await
             }
         }
     }
@@ -232,7 +255,7 @@ impl ProxyHttp for Gateway {
     async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
         ctx.routed.get_or_insert_with(Instant::now);
         let exchange = ctx.exchange.as_ref().expect("only a call goes upstream");
-        while let Some(channel) = exchange.begin_attempt() {
+        while let Some(channel) = exchange.begin_attempt().await {
             let patience = self.shared.patience(&channel, exchange.call.stream);
             match self.shared.peers.peer(&channel, &self.shared.routing, patience).await {
                 Ok(peer) => return Ok(peer),
@@ -255,10 +278,10 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
     ) -> Result<()> {
         let exchange = ctx.exchange.as_ref().expect("only a call goes upstream");
-        let Some((channel, length)) = exchange.with_attempt(|a| (a.channel.clone(), a.request.len())) else {
+        let Some(header) = exchange.with_attempt(|attempt| headers::of_request(&exchange.call, attempt)) else {
             return Error::e_explain(ErrorType::InternalError, "no attempt is under way");
         };
-        let mut header = upstream_header(exchange, &channel.provider, length)?;
+        let mut header = header?;
         // Pingora has set what the connection speaks.
         header.set_version(request.version);
         *request = header;
@@ -274,9 +297,13 @@ impl ProxyHttp for Gateway {
         // A switch of protocols, which was never asked for, is a final answer; other informational ones are none.
         let final_answer = !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS;
         let Some(exchange) = ctx.exchange.as_ref().filter(|_| final_answer) else { return Ok(()) };
-        exchange.with_attempt(|attempt| attempt.read_header(response.status, &response.headers));
-        let stream = exchange.with_attempt(|attempt| attempt.is_stream()).unwrap_or(false);
-        *response = answer_header(exchange, response.status, &response.headers, stream)?;
+        let answer = exchange.with_attempt(|attempt| {
+            attempt.read_header(response.status, &response.headers);
+            headers::of_answer(&exchange.call, attempt, response)
+        });
+        if let Some(answer) = answer {
+            *response = answer?;
+        }
         Ok(())
     }
 
@@ -352,7 +379,8 @@ impl ProxyHttp for Gateway {
         let reply = match &ctx.exchange {
             Some(exchange) => exchange.refuse(),
             None => {
-                Some(ClientError::new(Code::Internal, "the gateway failed to handle this request; try again").into())
+                let error = ClientError::new(Code::Internal, "the gateway failed to handle this request; try again");
+                Some(Reply::of(error, Protocol::OpenAiChat, &ctx.request_id))
             }
         };
         let Some(reply) = reply else { return failed(0) };
@@ -398,68 +426,13 @@ impl ProxyHttp for Gateway {
     }
 }
 
-/// The header of an attempt's request: made anew, so that nothing of the client's leaves but what is named here.
-fn upstream_header(exchange: &Exchange, provider: &crate::catalog::Provider, length: usize) -> Result<RequestHeader> {
-    let path = format!("{}/chat/completions", provider.base_path);
-    // Without a second map that remembers the case of names: they go out in lower case, as HTTP/2 has them.
-    let mut request = RequestHeader::build_no_case("POST", path.as_bytes(), Some(12))?;
-    let host = match (provider.tls, provider.port) {
-        (true, 443) | (false, 80) => provider.host.to_string(),
-        (_, port) => format!("{}:{port}", provider.host),
-    };
-    request.insert_header(header::HOST, host)?;
-    set(&mut request, header::CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
-    request.insert_header(header::CONTENT_LENGTH, length)?;
-    let accept = if exchange.call.stream { "text/event-stream" } else { "application/json" };
-    set(&mut request, header::ACCEPT, HeaderValue::from_static(accept))?;
-    set(&mut request, header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
-    set(&mut request, header::USER_AGENT, HeaderValue::from_static(concat!("qingwave/", env!("CARGO_PKG_VERSION"))))?;
-    match &provider.auth {
-        Auth::None => {}
-        Auth::Bearer(secret) => {
-            set(&mut request, header::AUTHORIZATION, secret_value(&format!("Bearer {}", expose(secret)))?)?
-        }
-        Auth::Header { name, secret } => request.insert_header(name.to_string(), secret_value(expose(secret))?)?,
+/// A WebSocket on a path of ours gets the answer that makes clients fall back to HTTP at once.
+fn wrong_method(request: &RequestHeader, allow: &'static str) -> ClientError {
+    let upgrade = request.headers.get(header::UPGRADE).map(|value| value.as_bytes());
+    if upgrade.is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
+        let message = "WebSockets are not spoken here: send the request by POST";
+        return ClientError::new(Code::OperationNotSupported, message).status(426).allow(allow);
     }
-    for (name, value) in &exchange.call.trace {
-        request.insert_header(*name, value.clone())?;
-    }
-    Ok(request)
-}
-
-fn expose(secret: &secrecy::SecretString) -> &str {
-    secrecy::ExposeSecret::expose_secret(secret)
-}
-
-fn secret_value(text: &str) -> Result<HeaderValue> {
-    let mut value = HeaderValue::from_str(text)
-        .map_err(|_| Error::explain(ErrorType::InternalError, "the provider's key is not a header value"))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// The header of the answer as the client gets it.
-fn answer_header(
-    exchange: &Exchange,
-    status: StatusCode,
-    upstream: &HeaderMap,
-    stream: bool,
-) -> Result<ResponseHeader> {
-    let mut answer = ResponseHeader::build_no_case(status, Some(8))?;
-    for name in ANSWER_HEADERS.iter().filter(|name| !stream || **name != header::CONTENT_LENGTH) {
-        if let Some(value) = upstream.get(name) {
-            answer.insert_header(name.clone(), value.clone())?;
-        }
-    }
-    if stream {
-        answer.insert_header("x-accel-buffering", HeaderValue::from_static("no"))?;
-    }
-    if !answer.headers.contains_key(header::CONTENT_LENGTH) {
-        answer.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
-    }
-    answer.insert_header("x-request-id", exchange.call.request_id.clone())?;
-    if let Some(tokens) = exchange.call.clamped {
-        answer.insert_header("x-qingwave-clamped", tokens)?;
-    }
-    Ok(answer)
+    let message = format!("{} is not taken here: use {allow}", request.method);
+    ClientError::new(Code::OperationNotSupported, message).allow(allow)
 }

@@ -2,15 +2,20 @@
 //! fields or prices.
 
 pub mod admit;
+pub mod answer_body;
 pub mod attempt;
+pub mod body;
 pub mod bridge;
 pub mod count;
 pub mod edge;
+pub mod encode;
 pub mod endpoint;
 pub mod exchange;
 pub mod filters;
 pub mod gate;
+pub mod headers;
 pub mod ids;
+pub mod memory;
 pub mod pace;
 pub mod peer;
 pub mod reply;
@@ -24,16 +29,27 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::HeaderValue;
 
+use self::memory::Memory;
 use crate::api;
 use crate::catalog::{Catalog, Channel, Model};
 use crate::config::{Limits, Routing};
+use crate::egress::MediaFetcher;
 use crate::ledger::{CallId, Position, Principal};
 use crate::pricing::Conditions;
-use crate::wire::openai_chat::{ChatHead, Splice};
+use crate::wire::facts::Keepsake;
+use crate::wire::head::Head;
+use crate::wire::ir::{Framing, WriterSetup};
 use crate::wire::{Operation, Protocol};
 
 /// Longest wait for a whole answer.
 pub const WHOLE_MAX: Duration = Duration::from_secs(600);
+
+/// Remembered thinking, and how long a conversation may rest between two turns.
+const THINKING_BYTES_MAX: usize = 64 << 20;
+const THINKING_AGE_MAX: Duration = Duration::from_secs(3600);
+/// Where stored responses live; OpenAI keeps them for thirty days, we remember the last ones for one.
+const RESPONSES_BYTES_MAX: usize = 16 << 20;
+const RESPONSES_AGE_MAX: Duration = Duration::from_secs(86_400);
 
 /// What all calls share.
 pub struct Shared {
@@ -46,10 +62,22 @@ pub struct Shared {
     pub peers: peer::Peers,
     /// Bytes of request bodies in memory, of all running calls.
     pub body_bytes: AtomicU64,
+    /// Thinking that calls need back, for clients that cannot carry it: by the ids of the calls.
+    pub thinking: Memory<Arc<Keepsake>>,
+    /// Which channel keeps a stored response: by its id.
+    pub responses: Memory<Arc<str>>,
+    pub media: MediaFetcher,
 }
 
 impl Shared {
-    pub fn new(api: Arc<api::State>, router: axum::Router, limits: Limits, routing: Routing, ids: ids::Ids) -> Shared {
+    pub fn new(
+        api: Arc<api::State>,
+        router: axum::Router,
+        limits: Limits,
+        routing: Routing,
+        ids: ids::Ids,
+        media: MediaFetcher,
+    ) -> Shared {
         Shared {
             api,
             router,
@@ -59,6 +87,9 @@ impl Shared {
             load: Arc::default(),
             peers: peer::Peers::default(),
             body_bytes: AtomicU64::new(0),
+            thinking: Memory::new(THINKING_BYTES_MAX, THINKING_AGE_MAX),
+            responses: Memory::new(RESPONSES_BYTES_MAX, RESPONSES_AGE_MAX),
+            media,
         }
     }
 
@@ -82,6 +113,8 @@ pub struct Admitted {
     pub client_request_id: Option<Box<str>>,
     /// `traceparent` and `tracestate`, passed on as they came.
     pub trace: Vec<(&'static str, HeaderValue)>,
+    /// `anthropic-version` and `anthropic-beta`, for upstreams of their protocol.
+    pub betas: Vec<(&'static str, HeaderValue)>,
     pub started: Instant,
     pub principal: Arc<Principal>,
     pub catalog: Arc<Catalog>,
@@ -90,9 +123,14 @@ pub struct Admitted {
     pub protocol: Protocol,
     pub operation: Operation,
     pub stream: bool,
-    pub head: ChatHead,
+    pub head: Head,
+    pub framing: Framing,
+    /// `:batchEmbedContents`.
+    pub batch: bool,
+    /// Nothing may be lost in translation.
+    pub strict: bool,
     pub body: Bytes,
-    pub body_lease: admit::BodyLease,
+    pub body_lease: body::BodyLease,
     pub conditions: Conditions,
     pub plan: Vec<Arc<Channel>>,
     /// The output limit for one choice, when the hold was clamped.
@@ -100,18 +138,23 @@ pub struct Admitted {
 }
 
 impl Admitted {
-    /// The client's bytes with what this channel needs changed.
-    fn request_for(&self, channel: &Channel) -> Bytes {
-        let splice = Splice {
-            model: &channel.upstream_model,
-            include_usage: self.stream,
-            output_tokens_max: self.clamped.map(|tokens| (tokens, channel.provider.output_limit_field)),
-        };
-        self.head.splice(&self.body, &splice)
-    }
-
-    /// The client did not ask for the usage chunk that we ask for.
-    fn drop_usage(&self) -> bool {
-        self.stream && !self.head.include_usage
+    /// What an attempt must know of the answer that the client wants.
+    fn answering(&self) -> answer_body::Answering {
+        answer_body::Answering {
+            protocol: self.protocol,
+            operation: self.operation,
+            stream: self.stream,
+            framing: self.framing,
+            drop_usage: self.stream && !self.head.include_usage,
+            writer: WriterSetup {
+                call_id: self.id.to_string(),
+                created: self.id.created_at_ms() / 1000,
+                model: self.model.id.to_string(),
+                include_usage: self.head.include_usage,
+                framing: self.framing,
+                operation: self.operation,
+                ..WriterSetup::default()
+            },
+        }
     }
 }

@@ -17,7 +17,20 @@ pub enum NoPlan {
     NotSupported,
 }
 
-/// The channels to try, in order: by priority tier, then a weighted draw. `draw` is a random number.
+/// Whether a model does an operation. Every chat model also counts its tokens and answers legacy completions.
+pub fn offers(model: &Model, operation: Operation) -> bool {
+    match operation {
+        Operation::CountTokens | Operation::Completions => {
+            model.operations.has(operation) || model.operations.has(Operation::Chat)
+        }
+        Operation::Chat | Operation::Embeddings | Operation::Rerank | Operation::Moderations => {
+            model.operations.has(operation)
+        }
+    }
+}
+
+/// The channels to try, in order: by priority tier, within it those that speak the client's own protocol, whose bytes need no
+/// translation, then a weighted draw. `draw` is a random number.
 ///
 /// The first place of a tier goes to a channel with a chance of its weight over the tier's weight, the next one likewise
 /// among those left. No channel stands twice. At most `attempts_max` channels (1 to `ATTEMPTS_MAX`).
@@ -30,7 +43,7 @@ pub fn plan(
 ) -> Result<Vec<Arc<Channel>>, NoPlan> {
     let mut ready: Vec<&Arc<Channel>> = Vec::new();
     let mut speaks = false;
-    for channel in model.channels.iter().filter(|channel| serves(channel, protocol, operation)) {
+    for channel in model.channels.iter().filter(|channel| serves(model, channel, protocol, operation)) {
         match channel.state {
             ChannelState::Ready => ready.push(channel),
             ChannelState::Dormant | ChannelState::Disabled => speaks = true,
@@ -49,15 +62,24 @@ pub fn plan(
             break;
         }
         shuffle(tier, &mut random);
+        tier.sort_by_key(|channel| channel.protocol != protocol);
         order.extend(tier.iter().take(attempts_max - order.len()).map(|channel| Arc::clone(channel)));
     }
     Ok(order)
 }
 
 /// Whether a channel can carry an operation asked for in a protocol.
-fn serves(channel: &Channel, protocol: Protocol, operation: Operation) -> bool {
+fn serves(model: &Model, channel: &Channel, protocol: Protocol, operation: Operation) -> bool {
     match operation {
-        Operation::Chat => channel.protocol == protocol,
+        Operation::Chat => true,
+        // As a chat, where the model has no completions of its own.
+        Operation::Completions => {
+            !model.operations.has(Operation::Completions) || channel.protocol == Protocol::OpenAiChat
+        }
+        // Another vendor's count would be of another prompt.
+        Operation::CountTokens => channel.protocol == protocol && protocol != Protocol::OpenAiChat,
+        Operation::Embeddings => matches!(channel.protocol, Protocol::OpenAiChat | Protocol::GeminiGenerate),
+        Operation::Rerank | Operation::Moderations => channel.protocol == Protocol::OpenAiChat,
     }
 }
 

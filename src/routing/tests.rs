@@ -6,9 +6,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::catalog::{Auth, Provider, Timeouts, UpstreamHttp};
+use crate::catalog::{Auth, Operations, Paths, Provider, Timeouts, UpstreamHttp};
 use crate::pricing::RateCard;
-use crate::wire::openai_chat::OutputLimitField;
+use crate::wire::ir::{Quirks, ReasoningStyle};
 
 fn channel(id: usize, priority: u32, weight: u32, state: ChannelState, protocol: Protocol) -> Arc<Channel> {
     let provider = Provider {
@@ -19,7 +19,10 @@ fn channel(id: usize, priority: u32, weight: u32, state: ChannelState, protocol:
         base_path: "/v1".into(),
         http: UpstreamHttp::H1,
         auth: Auth::None,
-        output_limit_field: OutputLimitField::MaxTokens,
+        paths: Paths::Plain,
+        quirks: Quirks::NONE,
+        account: "p".into(),
+        anthropic_version: "2023-06-01".into(),
         ca_pem: None,
     };
     Arc::new(Channel {
@@ -32,6 +35,11 @@ fn channel(id: usize, priority: u32, weight: u32, state: ChannelState, protocol:
         state,
         timeouts: Timeouts::default(),
         cost: RateCard::default(),
+        quirks: Quirks::NONE,
+        account: "p".into(),
+        reasoning: ReasoningStyle::Unknown,
+        sampling: true,
+        vision: true,
     })
 }
 
@@ -44,6 +52,7 @@ fn model(channels: Vec<Arc<Channel>>) -> Model {
         created: 0,
         context: 1000,
         output_max: 100,
+        operations: Operations::of(&[Operation::Chat]),
         features: Vec::new(),
         replacement: None,
         rates: RateCard::default(),
@@ -81,7 +90,7 @@ fn the_same_draw_gives_the_same_plan() {
 }
 
 #[test]
-fn only_ready_channels_of_the_protocol_are_planned() {
+fn only_ready_channels_are_planned() {
     use ChannelState::*;
     let all = [Ready, Dormant, Unsupported, Disabled];
     let mixed = model(all.into_iter().enumerate().map(|(id, state)| channel(id, 0, 1, state, CHAT)).collect());
@@ -96,8 +105,33 @@ fn only_ready_channels_of_the_protocol_are_planned() {
         let model = model(states.iter().map(|state| channel(0, 0, 1, *state, CHAT)).collect());
         assert_eq!(plan(&model, CHAT, Operation::Chat, 4, 1).unwrap_err(), refusal, "{states:?}");
     }
-    let other = model(vec![channel(0, 0, 1, Ready, Protocol::GeminiGenerate)]);
-    assert_eq!(plan(&other, CHAT, Operation::Chat, 4, 1).unwrap_err(), NoPlan::NotSupported);
+}
+
+#[test]
+fn a_chat_goes_to_every_protocol_its_own_first() {
+    use ChannelState::Ready;
+    let of = |id, priority, protocol| channel(id, priority, 100, Ready, protocol);
+    let mixed = model(vec![
+        of(0, 0, Protocol::GeminiGenerate),
+        of(1, 0, Protocol::AnthropicMessages),
+        of(2, 0, CHAT),
+        of(3, 1, CHAT),
+    ]);
+    for draw in 0..50 {
+        let order = ids(&mixed, 16, draw);
+        assert_eq!((order[0].as_str(), order[3].as_str()), ("m/2", "m/3"), "{order:?}");
+    }
+    let counts = plan(&mixed, Protocol::GeminiGenerate, Operation::CountTokens, 16, 1).unwrap();
+    assert_eq!(counts.len(), 1);
+    assert_eq!(plan(&mixed, CHAT, Operation::CountTokens, 16, 1).unwrap_err(), NoPlan::NotSupported);
+}
+
+#[test]
+fn a_model_offers_what_it_does_and_every_chat_model_counts() {
+    let chat = model(vec![]);
+    let offered = Operation::ALL.into_iter().filter(|operation| offers(&chat, *operation));
+    let wanted = [Operation::Chat, Operation::CountTokens, Operation::Completions];
+    assert!(offered.eq(Operation::ALL.into_iter().filter(|operation| wanted.contains(operation))));
 }
 
 #[test]

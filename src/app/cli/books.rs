@@ -73,7 +73,7 @@ impl Books {
                 let policy = key.policy.map(policy_name);
                 let body = json!({
                     "account": key.account, "name": key.name, "models": key.models, "policy": policy,
-                    "expires_at": key.expires_at_ms,
+                    "strict_parameters": key.strict_parameters, "expires_at": key.expires_at_ms,
                 });
                 admin.ask(Method::POST, "/admin/keys", Some(&body))
             }

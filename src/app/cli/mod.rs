@@ -163,6 +163,9 @@ enum KeysCommand {
         /// What happens when the wallet does not cover a call's worst case [default: the configuration's]
         #[arg(long)]
         policy: Option<PolicyArg>,
+        /// Refuse calls whose parameters cannot all be said to their upstream, in place of dropping some
+        #[arg(long)]
+        strict_parameters: bool,
         /// When it ends: RFC 3339 or Unix milliseconds [default: never]
         #[arg(long, value_name = "TIME", value_parser = time)]
         expires: Option<i64>,

@@ -28,9 +28,10 @@ fn answer(
 
 pub fn keys(command: KeysCommand) -> Result<(), Failure> {
     match command {
-        KeysCommand::Create { account, name, models, policy, expires, place } => {
+        KeysCommand::Create { account, name, models, policy, strict_parameters, expires, place } => {
             let models = (!models.is_empty()).then_some(models);
-            let key = NewKey { account, name, models, policy: policy.map(Into::into), expires_at_ms: expires };
+            let policy = policy.map(Into::into);
+            let key = NewKey { account, name, models, policy, strict_parameters, expires_at_ms: expires };
             answer(&place, Absent::Refuse, |books| books.create_key(key), new_key)?;
             eprintln!("the key is shown this once: keep it");
         }
@@ -56,6 +57,7 @@ fn new_key(key: &Value) -> String {
         ("account", cell(&key["account"])),
         ("models", all_models(&key["models"])),
         ("policy", cell(&key["policy"])),
+        ("strict parameters", cell(&key["strict_parameters"])),
         ("expires", time(&key["expires_at"])),
     ])
 }

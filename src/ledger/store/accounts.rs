@@ -21,12 +21,14 @@ pub struct StoredKey {
     pub hint: String,
     pub models: Option<Vec<Arc<str>>>,
     pub policy: Option<Policy>,
+    pub strict_parameters: bool,
     pub created_at: i64,
     pub expires_at: Option<i64>,
     pub revoked_at: Option<i64>,
 }
 
-const KEY_COLUMNS: &str = "id, digest, account, name, hint, models, policy, created_at, expires_at, revoked_at";
+const KEY_COLUMNS: &str =
+    "id, digest, account, name, hint, models, policy, created_at, expires_at, revoked_at, strict_parameters";
 
 fn read_key(row: &Row<'_>) -> rusqlite::Result<StoredKey> {
     let models: Option<String> = row.get(5)?;
@@ -42,6 +44,7 @@ fn read_key(row: &Row<'_>) -> rusqlite::Result<StoredKey> {
         created_at: row.get(7)?,
         expires_at: row.get(8)?,
         revoked_at: row.get(9)?,
+        strict_parameters: row.get(10)?,
     })
 }
 
@@ -79,7 +82,7 @@ impl Store {
             known.ok_or_else(|| unknown_account(&key.account))?;
             pen.tx
                 .execute(
-                    "INSERT INTO keys VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL)",
+                    "INSERT INTO keys VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, ?10)",
                     params![
                         key.id,
                         key.digest,
@@ -89,7 +92,8 @@ impl Store {
                         models,
                         key.policy.map(Policy::as_str),
                         key.created_at,
-                        key.expires_at
+                        key.expires_at,
+                        key.strict_parameters
                     ],
                 )
                 .map_err(failed)?;

@@ -26,8 +26,10 @@ const CACHE_KIB: i32 = 16 << 10;
 /// A WAL file is cut back to this after a checkpoint.
 const WAL_BYTES_MAX: u32 = 64 << 20;
 
-const STEPS: &[M<'static>] = &[M::up(V1)];
+const STEPS: &[M<'static>] = &[M::up(V1), M::up(V2)];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
+
+const V2: &str = "ALTER TABLE keys ADD COLUMN strict_parameters INTEGER NOT NULL DEFAULT 0;";
 
 // Lists of values are written as comparisons: for `IN (…)` SQLite builds a table of its own at every insert.
 const V1: &str = "

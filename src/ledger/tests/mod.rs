@@ -98,7 +98,13 @@ fn open(data_dir: &Path) -> Ledger {
 }
 
 fn principal(account: &str) -> Principal {
-    Principal { account: account.into(), key_id: "key-1".into(), policy: Policy::Strict, models: None }
+    Principal {
+        account: account.into(),
+        key_id: "key-1".into(),
+        policy: Policy::Strict,
+        models: None,
+        strict_parameters: false,
+    }
 }
 
 /// One nano-USD a token.
