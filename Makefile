@@ -8,9 +8,9 @@ SHELL := /bin/bash
 BIN := target/release/qingwave
 # More arguments for the demo, e.g. `make demo DEMO_ARGS="--listen 127.0.0.1:9000 --data demo-data"`.
 DEMO_ARGS ?=
-# The environments that scripts/setup.sh makes. The newest SDK also drives the load of `make prove`.
-SDKS := openai-3 openai-2
-PYTHON := target/clients/openai-3/bin/python
+# The environments that scripts/setup.sh makes: the newest SDKs, which also drive the load of `make prove`, and those before.
+SDKS := newest before
+PYTHON := target/clients/newest/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 help: ## list the targets
@@ -29,10 +29,10 @@ lint: setup ## formatting and clippy, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-test-clients: release setup-clients ## the README's quickstart and the official SDKs against the real binary
+test-clients: release setup-clients ## the quickstart, the official SDKs and command lines, the pages of docs/works-with
 	PYTHON=$(PYTHON) tests/clients/quickstart.sh
 	for sdk in $(SDKS); do \
-	    QINGWAVE_BIN=$(BIN) target/clients/$$sdk/bin/python -m pytest -q -p no:cacheprovider tests/clients; \
+	    QINGWAVE_BIN=$(BIN) target/clients/$$sdk/bin/python -m pytest -q -n 2 --dist worksteal -p no:cacheprovider tests/clients; \
 	done
 
 prove: release setup-clients ## kill -9, overdraft and reload storm at full size

