@@ -1,6 +1,7 @@
 """One gateway for all tests; an account of its own for each, so that its ledger holds exactly that test's calls."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -17,6 +18,23 @@ FAULTS = {
     "cut": "k3-d5", "closed": "x3-d5", "reset": "r3-d5", "error": "f3-d5", "cut-late": "k99-d5",
 }
 PROTOCOLS = {"chat": "openai.chat", "responses": "openai.responses", "messages": "anthropic.messages", "gemini": "gemini.generate"}
+
+# What is known to fail, by the test's id: bugs that are not mended yet. A test that passes again is told as "xpassed".
+KNOWN = {
+    r"test_line_separators\[(google_genai|langchain_google|litellm_(gemini|anthropic))-.*-(stream|helper)\]": "line separators go out raw in streams",
+    r"test_agents.*\[claude-demo-gemini\]": "an answer ends with redacted_thinking",
+    r"test_agents.*\[codex-demo-responses\]": "the demo refuses client_metadata",
+    r"(test_a_conversation|_with_thinking)\[(google_genai|google_genai_js|openai_js_chat)-demo-messages-helper\]": "a signature without its whole thought",
+    r"\[litellm_anthropic-demo-gemini-(whole|stream)\]": "a call's signature goes to the text before it",
+    r"test_a_broken_stream_is_raised\[openai_responses-helper-.*-responses\]": "response.failed has an id of its own",
+}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        for pattern, why in KNOWN.items():
+            if re.search(pattern, item.nodeid):
+                item.add_marker(pytest.mark.xfail(reason=why))
 
 
 def fault(name: str, protocol: str) -> dict:
@@ -56,20 +74,3 @@ def client(account: Account):
 
 def sdk(account: Account, kind=openai.OpenAI):
     return kind(base_url=account.gateway.base_url + "/v1", api_key=account.key, max_retries=0, timeout=60)
-
-
-# What is known not to hold yet, and why. A case that begins to pass is reported as such.
-KNOWN = {
-    "demo-messages-helper": "google-genai's chats and openai's JavaScript helper cut a thought to pieces: it is left out at a second attempt",
-    "test_a_tool_runs[claude-demo-gemini]": "Claude Code prints nothing where a signature without text ends the answer",
-}
-CUT_THOUGHTS = ("test_a_conversation", "test_a_tool_round_with_thinking")
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        cut = item.name.startswith(CUT_THOUGHTS) and "demo-messages-helper" in item.name
-        cut = cut and any(client in item.name for client in ("google_genai", "openai_js_chat"))
-        reason = KNOWN["demo-messages-helper"] if cut else KNOWN.get(item.name)
-        if reason:
-            item.add_marker(pytest.mark.xfail(reason=reason, strict=False))
