@@ -56,9 +56,9 @@ for block in "$folder"/[0-9]*; do
     printf '\n'
     blocks=$((blocks + 1))
 done
-[ "$blocks" -ge 4 ] || fail "only $blocks blocks are marked in README.md"
-# What a newcomer must have seen: an answer, a stream to its end, and both in the ledger.
-for sight in '"chat.completion"' 'data: [DONE]' '"charge"' '# TYPE qingwave_'; do
+[ "$blocks" -ge 6 ] || fail "only $blocks blocks are marked in README.md"
+# What a newcomer must have seen: an answer in each protocol, a stream to its end, and calls in the ledger.
+for sight in '"chat.completion"' '"type":"message"' '"object":"response"' '"candidates"' 'data: [DONE]' '"charge"' '# TYPE qingwave_'; do
     grep -qF "$sight" "$folder/output" || fail "the blocks ran, but $sight was never seen"
 done
 printf 'quickstart: %s blocks of README.md ran\n' "$blocks"
