@@ -1,9 +1,8 @@
 //! Admission: who calls, what for, whether it may, and the money for the worst case. Nothing leaves before it is done.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Instant;
 
-use aho_corasick::AhoCorasick;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use pingora::proxy::Session;
@@ -20,9 +19,7 @@ use crate::pricing::{Amount, Conditions, WorstCase};
 use crate::routing::{self, NoPlan};
 use crate::wire::head::{self, Head, HeadError};
 use crate::wire::ir::Framing;
-use crate::wire::json::{LoneSurrogates, Value};
-use crate::wire::plain;
-use crate::wire::{Operation, Protocol};
+use crate::wire::{Operation, Protocol, openai_responses, plain, reach};
 
 /// Longest client request id that is kept.
 const CLIENT_REQUEST_ID_MAX: usize = 128;
@@ -33,34 +30,6 @@ const BETAS_MAX: usize = 16;
 const BETA_BYTES_MAX: usize = 4 << 10;
 /// Longest `traceparent` and `tracestate` that are passed on.
 const TRACE_BYTES_MAX: usize = 512;
-/// What can stand for more input tokens than it has bytes: links, uploads, documents, stored conversations, and tools that
-/// the upstream runs itself, whose findings are input too.
-static LINKED_PARTS: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    let words = [
-        "\"image_url\"",
-        "\"file_id\"",
-        "\"file_url\"",
-        "\"video_url\"",
-        "\"url\"",
-        "\"fileUri\"",
-        "\"file_uri\"",
-        "application/pdf",
-        "\"previous_response_id\"",
-        "\"conversation\"",
-        "\"cachedContent\"",
-        "\"web_search",
-        "\"googleSearch\"",
-        "\"urlContext\"",
-    ];
-    AhoCorasick::new(words).expect("fourteen short words")
-});
-
-/// What a Responses call can refer to that an upstream keeps.
-static STORED_STATE: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    let words = ["\"previous_response_id\"", "\"conversation\"", "\"prompt\"", "\"background\""];
-    AhoCorasick::new(words).expect("four short words")
-});
-
 /// What is known of a request before its body is read.
 pub struct Arrival {
     pub id: CallId,
@@ -214,24 +183,22 @@ impl Asked {
 
     /// What a Responses call refers to lives at one upstream: it must go there.
     fn pin(&self, shared: &Shared, body: &[u8], plan: &mut Vec<Arc<Channel>>) -> Result<(), ClientError> {
-        if !STORED_STATE.is_match(body) {
+        if !reach::may_be_stored(body) {
             return Ok(());
         }
-        let text = std::str::from_utf8(body).unwrap_or_default();
-        let body = Value::parse(text, shared.limits.json_depth_max, LoneSurrogates::Allowed).unwrap_or(Value::Null);
-        if body.get("background").and_then(Value::as_bool) == Some(true) {
+        let stored = openai_responses::stored(body, shared.limits.json_depth_max);
+        if stored.background {
             let message = "background answers cannot be fetched here yet: leave background out, and stream the answer";
             return Err(ClientError::new(Code::UnsupportedParameter, message).param("background"));
         }
-        let named = |name: &str| body.get(name).is_some_and(|value| !value.is_null());
-        if named("conversation") || named("prompt") {
-            // Kept in an account: another one would not know them. Upstreams of other protocols refuse them by name.
+        if stored.in_account {
+            // Another account would not know it. Upstreams of other protocols refuse it by name.
             let native = plan.iter().find(|channel| channel.protocol == Protocol::OpenAiResponses);
             if let Some(account) = native.map(|channel| channel.account.clone()) {
                 plan.retain(|channel| channel.protocol == Protocol::OpenAiResponses && channel.account == account);
             }
         }
-        match body.get("previous_response_id").and_then(Value::as_text) {
+        match stored.previous_response_id {
             Some(id) => self.pin_response(shared, &id, plan),
             None => Ok(()),
         }
@@ -385,8 +352,7 @@ fn no_channel(no_plan: NoPlan, model: &Model) -> ClientError {
 
 /// The most input tokens that a body can be: one a byte, but a link or an uploaded file can stand for any number.
 fn input_bound(body: &[u8], context: u64) -> u64 {
-    let linked = LINKED_PARTS.is_match(body);
-    if linked { context } else { (body.len() as u64).min(context) }
+    if reach::outgrows_its_bytes(body) { context } else { (body.len() as u64).min(context) }
 }
 
 fn not_held(refused: &HoldRefused, want: Amount) -> ClientError {

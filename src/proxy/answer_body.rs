@@ -1,7 +1,10 @@
 //! The body of one answer on its way to the client: what becomes of its bytes, and what is known of them. Must never know
 //! attempts, sockets or money.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
 
 use super::attempt::clip;
 use super::encode::{Translation, VectorForm};
@@ -30,7 +33,12 @@ pub struct Answering {
     pub framing: Framing,
     /// The client did not ask for the usage chunk that we asked for.
     pub drop_usage: bool,
-    pub writer: WriterSetup,
+    pub include_usage: bool,
+    /// Ours, which is the call's id too.
+    pub request_id: HeaderValue,
+    /// Unix seconds.
+    pub created: i64,
+    pub model: Arc<str>,
 }
 
 impl Answering {
@@ -47,7 +55,7 @@ impl Answering {
                 stream: self.stream,
                 account: channel.account.to_string(),
                 undo: translation.undo.clone(),
-                writer: WriterSetup { echo: translation.echo.clone(), ..self.writer.clone() },
+                writer: WriterSetup { echo: translation.echo.clone(), ..self.writer() },
             });
             let unread = Some((channel.protocol, content_type.unwrap_or_default().into()));
             return AnswerBody::Translated { translator: Box::new(translator), unread, given: false };
@@ -60,6 +68,23 @@ impl Answering {
             (_, false) if array => tapped(Form::Array),
             (_, false) => AnswerBody::Whole { pieces: Vec::new(), bytes: 0, facts: None },
         }
+    }
+
+    /// What a writer of the client's protocol needs. Most answers pass as they came and need none.
+    fn writer(&self) -> WriterSetup {
+        WriterSetup {
+            call_id: self.call_id().to_owned(),
+            created: self.created,
+            model: self.model.to_string(),
+            include_usage: self.include_usage,
+            framing: self.framing,
+            operation: self.operation,
+            ..WriterSetup::default()
+        }
+    }
+
+    fn call_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
     }
 
     /// Whether an answer's own bytes are a stream: as it says, or where it says nothing that counts, as it was asked.
@@ -277,6 +302,8 @@ impl AnswerBody {
                 // A translated whole answer is held until it is complete: its content is no reason to begin.
                 match &facts.error {
                     Some(error) => Said::Error(error.clone()),
+                    // An end without an answer before it.
+                    None if over && facts.is_blank() => Said::Over(Outcome::Errored),
                     None if over => Said::Over(facts.outcome.unwrap_or(Outcome::Truncated)),
                     None if facts.content_seen && self.is_stream(answering) => Said::Answering,
                     None => Said::Waiting,
@@ -298,14 +325,14 @@ impl AnswerBody {
         match self {
             AnswerBody::Chat(tap) => {
                 out.extend_from_slice(tap.error_prefix());
-                fail_stream(answering.protocol, answering.writer.clone(), error, &mut out);
+                fail_stream(answering.protocol, answering.writer(), error, &mut out);
             }
             AnswerBody::Tapped(tap) => {
                 out.extend_from_slice(tap.error_prefix());
                 match answering.framing {
                     Framing::Sse => {
                         let response_id = tap.facts().id.clone();
-                        let writer = WriterSetup { response_id, ..answering.writer.clone() };
+                        let writer = WriterSetup { response_id, ..answering.writer() };
                         fail_stream(answering.protocol, writer, error, &mut out);
                     }
                     // The list that the upstream began gets one element more.
@@ -399,7 +426,7 @@ fn vectors(
     let written = match answering.protocol {
         Protocol::GeminiGenerate => embed::write_answer(&embeddings, form.batch),
         Protocol::OpenAiChat | Protocol::OpenAiResponses | Protocol::AnthropicMessages => {
-            embed::write_openai_answer(&embeddings, form.base64, &answering.writer.model)
+            embed::write_openai_answer(&embeddings, form.base64, &answering.model)
         }
     };
     Ok((written, facts))
@@ -407,7 +434,7 @@ fn vectors(
 
 fn error_body(answering: &Answering, error: &UpstreamError) -> Vec<u8> {
     let status = error.status_for(answering.protocol);
-    (answering.protocol.dialect().write_error)(error, status, &answering.writer.call_id)
+    (answering.protocol.dialect().write_error)(error, status, answering.call_id())
 }
 
 /// The protocol's error event behind a stream whose bytes were not ours.

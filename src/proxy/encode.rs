@@ -17,8 +17,8 @@ use crate::egress::MediaLimits;
 use crate::wire::facts::Keepsake;
 use crate::wire::gemini_generate::{self, count, embed};
 use crate::wire::head::Splice;
-use crate::wire::ir::{Losses, MediaKind, Quirk, Refusal, Request, State, Target, Undo};
-use crate::wire::{Operation, Protocol, ReadError, openai_responses, recall};
+use crate::wire::ir::{Losses, MediaKind, Quirk, Refusal, Request, Target, Undo};
+use crate::wire::{Operation, Protocol, ReadError, openai_responses, reach, recall};
 
 /// Most media that are fetched for one call.
 const MEDIA_MAX: usize = 32;
@@ -69,14 +69,6 @@ impl Admitted {
         self.protocol == channel.protocol && !self.as_chat() && !named_within
     }
 
-    /// Thinking of a model of another protocol stands in the conversation, in an envelope of ours that no upstream can read.
-    fn carries_envelopes(&self) -> bool {
-        // Gemini's clients hold it in base64 once more.
-        let marks = [State::MARK, State::MARK_IN_BASE64];
-        let found = |mark: &&str| memchr::memmem::find(&self.body, mark.as_bytes()).is_some();
-        self.operation == Operation::Chat && marks.iter().any(found)
-    }
-
     /// A legacy completion that is answered as a chat.
     fn as_chat(&self) -> bool {
         self.operation == Operation::Completions && !self.model.operations.has(Operation::Completions)
@@ -85,7 +77,10 @@ impl Admitted {
     /// `strip`: without any thinking of earlier turns, whose signatures the upstream has refused.
     pub async fn encode(&self, channel: &Channel, strip: bool, fetched: &mut Fetched) -> Result<Encoded, ClientError> {
         let body = || std::str::from_utf8(&self.body).map_err(|_| invalid("the body is not UTF-8"));
-        if self.is_native(channel) && !strip && !self.carries_envelopes() {
+        if self.is_native(channel)
+            && !strip
+            && !(self.operation == Operation::Chat && reach::carries_envelopes(&self.body))
+        {
             if self.counts_a_whole_request() {
                 return self.encode_count(channel, body()?);
             }

@@ -23,7 +23,7 @@ use super::{Admitted, Shared};
 use crate::api::error::Code;
 use crate::catalog::Channel;
 use crate::ledger::Hold;
-use crate::wire::{Operation, Protocol};
+use crate::wire::{Operation, Protocol, reach};
 
 /// Most bytes of a stream that are held back before its first content; a longer preamble is let through.
 const PREAMBLE_BYTES_MAX: usize = 1 << 20;
@@ -201,13 +201,7 @@ impl Exchange {
             return false;
         }
         let Some(attempt) = &state.attempt else { return false };
-        let words: &[&[u8]] = match attempt.channel.protocol {
-            Protocol::AnthropicMessages => &[b"signature", b"thinking"],
-            Protocol::OpenAiResponses => &[b"encrypted content"],
-            Protocol::GeminiGenerate => &[b"thought_signature"],
-            Protocol::OpenAiChat => return false,
-        };
-        self.call.operation == Operation::Chat && words.iter().all(|word| memchr::memmem::find(body, word).is_some())
+        self.call.operation == Operation::Chat && reach::refuses_thinking(attempt.channel.protocol, body)
     }
 
     /// The answer to a call whose attempts all failed; voids the hold. `None` when nobody is there to read it.

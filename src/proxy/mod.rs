@@ -38,7 +38,7 @@ use crate::ledger::{CallId, Position, Principal};
 use crate::pricing::Conditions;
 use crate::wire::facts::Keepsake;
 use crate::wire::head::Head;
-use crate::wire::ir::{Framing, WriterSetup};
+use crate::wire::ir::Framing;
 use crate::wire::{Operation, Protocol};
 
 /// Longest wait for a whole answer.
@@ -146,15 +146,10 @@ impl Admitted {
             stream: self.stream,
             framing: self.framing,
             drop_usage: self.stream && !self.head.include_usage,
-            writer: WriterSetup {
-                call_id: self.id.to_string(),
-                created: self.id.created_at_ms() / 1000,
-                model: self.model.id.to_string(),
-                include_usage: self.head.include_usage,
-                framing: self.framing,
-                operation: self.operation,
-                ..WriterSetup::default()
-            },
+            include_usage: self.head.include_usage,
+            request_id: self.request_id.clone(),
+            created: self.id.created_at_ms() / 1000,
+            model: self.model.id.clone(),
         }
     }
 }

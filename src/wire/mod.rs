@@ -11,6 +11,7 @@ pub mod json;
 pub mod openai_chat;
 pub mod openai_responses;
 pub mod plain;
+pub mod reach;
 pub mod recall;
 pub mod schema;
 pub mod sequence;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use qingwave::pricing::Amount;
 use qingwave::proxy::attempt::ERROR_BYTES_MAX;
+use serde_json::json;
 
 use crate::support::{Answer, House, ask, ask_long};
 use crate::upstream::{
@@ -84,6 +85,34 @@ const MORE: &str = "set-cookie: a=b\r\nserver: odd\r\nopenai-organization: ours\
 
 fn framed(first: &str, body: &str) -> String {
     format!("HTTP/1.1 {first}\r\n{MORE}content-length: {}\r\n\r\n{body}", body.len())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_with_nothing_in_it_is_none_for_clients_of_other_protocols_too() {
+    let odd = Odd::open().await;
+    let usage = r#""usage":{"prompt_tokens":5,"completion_tokens":0,"total_tokens":5}"#;
+    let whole = format!(r#"{{"id":"c","object":"chat.completion","choices":[],{usage}}}"#);
+    let none = stream(&[data(&format!(r#"{{"choices":[],{usage}}}"#)), data("[DONE]")]);
+    let messages = |stream: bool| json!({"model": "odd", "stream": stream, "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]});
+    let contents = json!({"contents": [{"role": "user", "parts": [{"text": "x"}]}]});
+    for (bytes, streamed, gemini) in [
+        (answer("200 OK", "application/json", &whole), false, "generateContent"),
+        (none, true, "streamGenerateContent?alt=sse"),
+    ] {
+        for (path, body) in [
+            ("/v1/messages".to_owned(), messages(streamed)),
+            (format!("/v1beta/models/odd:{gemini}"), contents.clone()),
+        ] {
+            odd.upstream.says(bytes.clone(), Then::KeepAlive);
+            let request = odd.house.client.post(odd.house.url(&path)).bearer_auth(&odd.house.key);
+            let request = request.header("content-type", "application/json").body(body.to_string());
+            let got = Answer::of(request.send().await.unwrap()).await;
+            assert_eq!(got.status, 502, "{path}: {got:?}");
+            odd.house.settled().await;
+            assert!(odd.house.records().await[0].charge.is_zero(), "{path}");
+        }
+    }
+    odd.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -101,6 +101,7 @@ impl MessagesWriter {
 
     fn block_start(&mut self, kind: &BlockKind<'_>, out: &mut Vec<u8>) {
         self.block_stop(out);
+        self.give_state(out);
         let kind = match kind {
             BlockKind::Text => OpenKind::Text { cited: Vec::new() },
             BlockKind::Refusal => {
@@ -284,6 +285,14 @@ impl MessagesWriter {
         if open.begun {
             self.close(out);
         }
+        if matches!(open.kind, OpenKind::Call { .. }) {
+            self.give_state(out);
+        }
+    }
+
+    /// State of the block before, as a block of its own. That of a text waits for what follows it: an answer never ends with
+    /// a block that has nothing to show, for clients take the last one for the answer.
+    fn give_state(&mut self, out: &mut Vec<u8>) {
         if let Some(state) = self.after.take() {
             self.beside(&state, Owner::Before, out);
         }
@@ -311,6 +320,9 @@ impl MessagesWriter {
     fn end(&mut self, out: &mut Vec<u8>) {
         self.start(&Start::default(), out);
         self.block_stop(out);
+        if self.after.take().is_some() {
+            self.losses.dropped(Feature::ReasoningState);
+        }
         let estimated = Usage { input_total: self.setup.input_tokens_estimated, ..Usage::default() };
         let usage = self.usage.unwrap_or(estimated);
         event("message_delta", out, |json| {

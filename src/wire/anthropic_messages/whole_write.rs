@@ -29,8 +29,10 @@ pub fn write_whole(answer: &Answer, setup: &WriterSetup, losses: &mut Losses) ->
             None => json.key("model").text(&setup.model),
         }
         json.key("content").array(|json| {
-            for block in choice.into_iter().flat_map(|choice| &choice.blocks) {
-                write_block(json, block, &mut said, &mut ids, losses);
+            let blocks = choice.map_or(&[][..], |choice| &choice.blocks);
+            for (at, block) in blocks.iter().enumerate() {
+                let last = at + 1 == blocks.len();
+                write_block(json, block, last, &mut said, &mut ids, losses);
             }
         });
         write_stop(json, choice.and_then(|choice| choice.finish.as_ref()), &said);
@@ -40,7 +42,14 @@ pub fn write_whole(answer: &Answer, setup: &WriterSetup, losses: &mut Losses) ->
     out
 }
 
-fn write_block(json: &mut Json<'_>, block: &AnswerBlock, said: &mut Said, ids: &mut Ids, losses: &mut Losses) {
+fn write_block(
+    json: &mut Json<'_>,
+    block: &AnswerBlock,
+    last: bool,
+    said: &mut Said,
+    ids: &mut Ids,
+    losses: &mut Losses,
+) {
     let beside = |json: &mut Json<'_>, owner| {
         if let Some(state) = &block.state {
             json.object(|json| opaque::write_beside(json, state, owner));
@@ -50,7 +59,11 @@ fn write_block(json: &mut Json<'_>, block: &AnswerBlock, said: &mut Said, ids: &
         BlockKind::Text | BlockKind::Refusal => {
             said.refused |= block.kind == BlockKind::Refusal;
             write_text(json, block, losses);
-            beside(json, Owner::Before);
+            // Clients take the last block for the answer: it is never one that has nothing to show.
+            match last && block.state.is_some() {
+                true => losses.dropped(Feature::ReasoningState),
+                false => beside(json, Owner::Before),
+            }
         }
         BlockKind::Reasoning { redacted } => write_thinking(json, block, *redacted),
         BlockKind::Call { id, name, custom } => {

@@ -314,7 +314,8 @@ impl Items {
             return;
         };
         let Some(list) = list.as_array().filter(|_| !part.refusal) else { return };
-        for token in list {
+        let list: Vec<Value<'_>> = list.iter().cloned().map(with_bytes).collect();
+        for token in &list {
             comma(&mut part.logprobs);
             token.write(&mut part.logprobs);
         }
@@ -411,4 +412,18 @@ fn call_event(custom: bool, what: &str) -> &'static str {
         (true, "delta") => "response.custom_tool_call_input.delta",
         (true, _) => "response.custom_tool_call_input.done",
     }
+}
+
+/// A token's log probability with its bytes, which Chat may leave null and this protocol may not.
+fn with_bytes(mut token: Value<'_>) -> Value<'_> {
+    let Some(object) = token.as_object_mut() else { return token };
+    if object.get("bytes").is_none_or(Value::is_null) {
+        let text = object.get("token").and_then(Value::as_text).unwrap_or_default();
+        let bytes = text.bytes().map(Value::number).collect();
+        object.set("bytes", Value::Array(bytes));
+    }
+    if let Some(Value::Array(others)) = object.take("top_logprobs") {
+        object.set("top_logprobs", Value::Array(others.into_iter().map(with_bytes).collect()));
+    }
+    token
 }
