@@ -9,6 +9,7 @@ use super::ir::{
     AnswerBlock, Event, EventReader, EventWriter, Fold, Losses, Outcome, Refusal, Request, Sink, Target, Undo,
     UpstreamError, WriterSetup,
 };
+use super::json::escape_line_separators;
 use super::sequence::{Sequence, delta_bytes, kind_bytes};
 use super::undo::Undoing;
 use super::{Protocol, ReadError};
@@ -98,9 +99,11 @@ impl Translator {
 
     /// Lets events be written straight behind what the caller has.
     fn write_into(&mut self, out: &mut Vec<u8>, work: impl FnOnce(&mut Feed, &mut Sequence<Undoing<Ending>>)) {
+        let start = out.len();
         std::mem::swap(out, &mut self.ending().out);
         work(&mut self.feed, &mut self.stages);
         std::mem::swap(out, &mut self.ending().out);
+        escape_line_separators(out, start);
     }
 
     /// Ends the client's stream with its protocol's error event. Nothing is written where the stream has ended already, or

@@ -10,7 +10,8 @@ mod write;
 use std::ops::Range;
 
 pub use text::{
-    decode_lossy, decoded_len, escape_into, mended_surrogates, open_high_surrogate, opens_with_low_surrogate,
+    decode_lossy, decoded_len, escape_into, escape_line_separators, mended_surrogates, open_high_surrogate,
+    opens_with_low_surrogate,
 };
 pub use tree::{Object, Str, Value};
 pub use write::Json;

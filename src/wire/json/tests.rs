@@ -243,3 +243,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn line_separators_are_escaped_from_where_it_is_asked() {
+    let check = |text: &str, start: usize, expected: &str| {
+        let mut out = text.as_bytes().to_vec();
+        escape_line_separators(&mut out, start);
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    };
+    check(
+        "\u{2028}\"a\u{2028}b\u{2029}\u{85}c\u{201c}\u{a9}\"",
+        3,
+        "\u{2028}\"a\\u2028b\\u2029\\u0085c\u{201c}\u{a9}\"",
+    );
+    check("\"plain \u{201c}é\"", 0, "\"plain \u{201c}é\"");
+    check("", 0, "");
+    check("\"\u{85}\"", 0, "\"\\u0085\"");
+}

@@ -141,6 +141,35 @@ pub fn escape_into(text: &str, out: &mut Vec<u8>) {
     }
 }
 
+/// Escapes what some readers of events take for the end of a line (U+0085, U+2028, U+2029) in JSON from `start` on. In valid
+/// JSON they stand inside strings alone.
+pub fn escape_line_separators(out: &mut Vec<u8>, start: usize) {
+    let found = |bytes: &[u8]| match bytes {
+        [0xC2, 0x85, ..] => Some(("\\u0085", 2)),
+        [0xE2, 0x80, 0xA8, ..] => Some(("\\u2028", 3)),
+        [0xE2, 0x80, 0xA9, ..] => Some(("\\u2029", 3)),
+        _ => None,
+    };
+    let Some(first) = memchr::memchr2_iter(0xC2, 0xE2, &out[start..]).find(|at| found(&out[start + at..]).is_some())
+    else {
+        return;
+    };
+    let tail = out.split_off(start + first);
+    let mut rest = &tail[..];
+    while !rest.is_empty() {
+        let plain = memchr::memchr2_iter(0xC2, 0xE2, rest).find(|at| found(&rest[*at..]).is_some());
+        let (before, from) = rest.split_at(plain.unwrap_or(rest.len()));
+        out.extend_from_slice(before);
+        rest = match found(from) {
+            Some((escape, len)) => {
+                out.extend_from_slice(escape.as_bytes());
+                &from[len..]
+            }
+            None => from,
+        };
+    }
+}
+
 /// Whether the inside of a string ends in the first half of a surrogate pair.
 pub fn open_high_surrogate(raw: &[u8]) -> bool {
     let Some(start) = raw.len().checked_sub(6) else { return false };
